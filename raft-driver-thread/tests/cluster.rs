@@ -9,11 +9,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use support::{Cluster, TIMEOUT, wait_for};
+use support::{Cluster, TIMEOUT, steady, wait_for};
 
 #[test]
 fn a_follower_refuses_commands_and_names_the_leader() {
-    let cluster = Cluster::new(3);
+    let cluster = Cluster::tuned(3, steady);
     let leader = cluster.leader();
     let follower = 1 + leader % 3;
     let error = cluster.nodes[&follower].propose("a").unwrap_err();
@@ -25,7 +25,7 @@ fn a_follower_refuses_commands_and_names_the_leader() {
 
 #[test]
 fn commands_submitted_together_are_applied_in_order() {
-    let cluster = Cluster::new(3);
+    let cluster = Cluster::tuned(3, steady);
     let leader = &cluster.nodes[&cluster.leader()];
     let tickets: Vec<_> = (0..1000)
         .map(|number: u32| leader.submit(number.to_le_bytes().to_vec()))
@@ -72,7 +72,7 @@ fn tickets_are_futures_that_wake_their_task() {
             self.0.unpark();
         }
     }
-    let cluster = Cluster::new(3);
+    let cluster = Cluster::tuned(3, steady);
     let node = &cluster.nodes[&cluster.leader()];
     let mut ticket = pin!(node.submit("a"));
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
@@ -88,7 +88,10 @@ fn tickets_are_futures_that_wake_their_task() {
 
 #[test]
 fn more_requests_than_may_be_outstanding_are_refused_at_once() {
-    let cluster = Cluster::tuned(3, |options| options.max_outstanding = 2);
+    let cluster = Cluster::tuned(3, |options| {
+        steady(options);
+        options.max_outstanding = 2;
+    });
     let leader = cluster.leader();
     for id in 1..=3 {
         cluster.environment.cut(id);

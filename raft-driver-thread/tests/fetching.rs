@@ -56,7 +56,8 @@ fn fetch(first: u64, last: u64) -> Fetch {
 
 /// That of node 1, which serves.
 fn tcp_serving(source: Arc<dyn EntrySource>) -> TcpTransport {
-    let options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    be_patient(&mut options);
     let mut transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
     transport.serve_entries(source);
     let start = Start::voters([NodeId(1), NodeId(2)]);
@@ -68,7 +69,13 @@ fn tcp_serving(source: Arc<dyn EntrySource>) -> TcpTransport {
 
 /// A transport of node `id` that runs, in the cluster `cluster`.
 fn tcp(id: u64, cluster: u64, source: Option<Holder>) -> TcpTransport {
-    tcp_with(|_| (), id, cluster, source)
+    tcp_with(be_patient, id, cluster, source)
+}
+
+/// A peer on a busy machine may take its time.
+fn be_patient(options: &mut TcpOptions) {
+    options.silence_timeout = Some(TIMEOUT);
+    options.handshake_timeout = TIMEOUT;
 }
 
 fn tcp_with(
@@ -282,23 +289,30 @@ fn a_peer_that_dribbles_its_reply_is_not_waited_for() {
     let mut member = tcp_with(change, 2, 7, None);
     // Empty frames without end; and a reply of a mebibyte, byte by byte.
     for (begin, more) in [(&[0; 4][..], &[0; 4][..]), (&[0, 0, 16, 0], &[0])] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        know(&mut member, &[(1, address), (2, "127.0.0.1:1".into())]);
-        let dribbler = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.read_exact(&mut [0; 38]).unwrap();
-            stream.write_all(&[0]).unwrap();
-            stream.read_exact(&mut [0; 24]).unwrap();
-            stream.write_all(begin).unwrap();
-            // Until the other end has closed it.
-            stream.set_read_timeout(Some(silence / 4)).unwrap();
-            while stream.write_all(more).is_ok() && stream.read(&mut [0]).is_err() {}
+        // On a busy machine the member may give up before the peer has begun.
+        wait_for("a peer that dribbles", || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            know(&mut member, &[(1, address), (2, "127.0.0.1:1".into())]);
+            let dribbler = std::thread::spawn(move || dribble(&listener, begin, more));
+            let found = member.fetch_entries(NodeId(1), &fetch(1, 4));
+            assert_eq!(found, FetchReply::Unreachable);
+            dribbler.join().unwrap().ok()
         });
-        let found = member.fetch_entries(NodeId(1), &fetch(1, 4));
-        assert_eq!(found, FetchReply::Unreachable);
-        dribbler.join().unwrap();
     }
+}
+
+/// Takes a request, and answers it until the other end closes the connection. An error if that was
+/// closed before.
+fn dribble(listener: &TcpListener, begin: &[u8], more: &[u8]) -> std::io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    stream.read_exact(&mut [0; 38])?;
+    stream.write_all(&[0])?;
+    stream.read_exact(&mut [0; 24])?;
+    stream.write_all(begin)?;
+    stream.set_read_timeout(Some(Duration::from_millis(25)))?;
+    while stream.write_all(more).is_ok() && stream.read(&mut [0]).is_err() {}
+    Ok(())
 }
 
 const LENGTHS: [usize; 20] = [100; 20];

@@ -184,7 +184,13 @@ fn nothing_is_answered_before_its_write_is_on_disk() {
         WriteOutcome::Done
     };
     let inner = MemoryStorage::new();
-    let node = start(FaultyStorage { inner, outcome });
+    let storage = FaultyStorage { inner, outcome };
+    // It campaigns once, however long its vote is held up.
+    let mut options = support::options(1, 1);
+    support::steady(&mut options);
+    let transport = Network::new(1).transport(NodeId(1));
+    let node = Node::start(options, storage, transport, Journal::default()).unwrap();
+    node.campaign().wait_timeout(TIMEOUT).unwrap();
     // The vote for itself: there is no leader until it is on disk.
     hold.reached.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(node.state().leader, None);

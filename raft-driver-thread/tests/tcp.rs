@@ -137,12 +137,16 @@ fn the_first_message_to_a_restarted_peer_arrives() {
         assert!(arrives(&mut one, &two, 1));
         two.stop();
         let restarted = end_at(&address, 2, 7, theirs);
-        // An idle connection says nothing for as long as that.
-        let silence = restarted.deliveries.next(Duration::from_millis(200));
-        assert_eq!(silence, None);
+        // An idle connection says nothing for as long as that; but the first message was sent more
+        // than once.
+        let silence = Duration::from_millis(200);
+        while let Some(late) = restarted.deliveries.next(silence) {
+            assert_eq!(late, delivery(NodeId(1), 1));
+        }
         one.send(NodeId(2), message(2));
-        let received = restarted.deliveries.next(TIMEOUT);
-        assert_eq!(received, Some(delivery(NodeId(1), 2)));
+        let mut received = std::iter::from_fn(|| restarted.deliveries.next(TIMEOUT));
+        let arrived = received.find(|it| *it != delivery(NodeId(1), 1));
+        assert_eq!(arrived, Some(delivery(NodeId(1), 2)));
     }
 }
 
@@ -166,14 +170,20 @@ fn a_peer_that_ends_is_reported_unreachable() {
 
 #[test]
 fn a_removed_member_is_still_sent_messages_for_a_moment_and_then_none() {
+    const MOMENT: Duration = Duration::from_millis(500);
     let mut options = plain();
-    options.removed_peer_timeout = Duration::from_millis(500);
+    options.removed_peer_timeout = MOMENT;
     let (mut one, mut two) = (end(1, 7, options), end(2, 7, plain()));
-    introduce(&mut [&mut one, &mut two]);
-    assert!(arrives(&mut one, &two, 1));
-    let alone = Member::voter(NodeId(1));
-    one.transport.set_members(&Membership::of([alone]));
-    assert!(arrives(&mut one, &two, 2));
+    // On a busy machine the moment may be over before a message is sent.
+    wait_for("a message to a removed member", || {
+        introduce(&mut [&mut one, &mut two]);
+        assert!(arrives(&mut one, &two, 1));
+        let alone = Member::voter(NodeId(1));
+        one.transport.set_members(&Membership::of([alone]));
+        one.send(NodeId(2), message(2));
+        let mut received = std::iter::from_fn(|| two.deliveries.next(MOMENT));
+        received.find(|it| *it == delivery(NodeId(1), 2))
+    });
     wait_for(
         "its connection to be closed and its address forgotten",
         || {

@@ -95,6 +95,7 @@ fn a_panic_in_a_turn_that_another_thread_took_stops_the_node() {
         start(&network, 2, &Callers::default()),
         start(&network, 3, &Callers::default()),
     ];
+    support::elect(&nodes);
     // The disk's thread reports that a write is durable, and takes the turn that answers the
     // leader, unless another thread is in a turn just then. So there have to be writes until it
     // does.
@@ -115,6 +116,7 @@ fn turns_are_taken_by_several_threads_and_never_by_two_at_once() {
         .zip(&callers)
         .map(|(id, callers)| start(&network, id, callers))
         .collect();
+    support::elect(&nodes);
     for round in 0..200_u8 {
         execute(&nodes, &[round]);
     }

@@ -156,7 +156,6 @@ fn an_unknown_mutant_is_refused_with_those_that_there_are() {
 /// A project with one file and one patch, and a `cargo` that is the script `cargo`.
 #[cfg(unix)]
 fn small_project(cargo: &str) -> (tempfile::TempDir, PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = |file: &str| folder.path().join(file);
     for part in ["raft-proto/src", "raft-sim/src", "raft-sim/zoo", "fuzz"] {
@@ -176,8 +175,12 @@ fn small_project(cargo: &str) -> (tempfile::TempDir, PathBuf) {
         @@ -1 +1 @@\n-right\n+wrong\n";
     fs::write(path("raft-sim/zoo/small.patch"), patch).unwrap();
     let program = path("cargo");
-    fs::write(&program, format!("#!/bin/sh\n{cargo}")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(path("script"), format!("#!/bin/sh\n{cargo}")).unwrap();
+    // By another process: a program that this one has open to write may be open in one that another
+    // test starts just then, and cannot be executed as long as it is.
+    let mut install = Command::new("sh");
+    install.args(["-c", "cat script > cargo && chmod 755 cargo"]);
+    assert!(install.current_dir(&folder).status().unwrap().success());
     (folder, program)
 }
 

@@ -7,19 +7,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 #[path = "support/processes.rs"]
 mod processes;
 
 use processes::ports::free_ports;
 use processes::{Running, done, get, set, until};
-
-fn hang_up(server: &Running) {
-    let id = server.child.id().to_string();
-    let sent = Command::new("kill").args(["-HUP", &id]).status().unwrap();
-    assert!(sent.success());
-}
 
 fn access(authority: &Path) -> Access {
     Access {
@@ -77,7 +70,7 @@ fn certificates_are_read_again_at_a_hangup_and_wrong_ones_change_nothing() {
     );
 
     fs::write(path.join("used/node-1.pem"), "no certificate").unwrap();
-    hang_up(&server);
+    server.signal("HUP");
     until("the log", || {
         let log = fs::read_to_string(path.join("log")).unwrap();
         log.contains("the certificates in use stay").then_some(())
@@ -87,7 +80,7 @@ fn certificates_are_read_again_at_a_hangup_and_wrong_ones_change_nothing() {
     for file in ["authority.pem", "node-1.pem", "node-1.key"] {
         fs::copy(path.join("other").join(file), path.join("used").join(file)).unwrap();
     }
-    hang_up(&server);
+    server.signal("HUP");
     let mut later = until("a connection with the new certificate", || {
         connects(&theirs)
     });

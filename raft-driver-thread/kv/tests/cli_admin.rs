@@ -64,7 +64,7 @@ fn the_command_line_gives_the_password_of_the_user_admin() {
         &format!("{} --data none {join}", ask("join")),
         "NOPERM",
     );
-    let joined = Running::server(&folder, &format!("{} --data 4 {join} {right}", ask("join")));
+    let joined = Running::joined(&folder, &format!("{} --data 4 {join} {right}", ask("join")));
     cluster.servers.push(joined);
     until("a member more", || {
         let status = processes::status(&cluster.servers[0])?;

@@ -12,7 +12,7 @@ use std::time::Instant;
 #[path = "support/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, LIMIT, call};
+use cluster::{Cluster, call, until, until_ok};
 
 /// Those of Redis 7, in its order.
 const FIELDS: [&str; 30] = [
@@ -68,8 +68,7 @@ fn fields(line: &str) -> BTreeMap<&str, &str> {
 
 /// The line of the client with this name, once it has all of these fields.
 fn wait_for(client: &mut Client, name: &str, wanted: &[(&str, &str)]) {
-    let begun = Instant::now();
-    loop {
+    until_ok("the fields of a client", || {
         let list = text(call(client, "CLIENT LIST"));
         let lines = list.lines().map(fields);
         let found = lines.into_iter().find(|fields| fields["name"] == name);
@@ -77,10 +76,10 @@ fn wait_for(client: &mut Client, name: &str, wanted: &[(&str, &str)]) {
             wanted.iter().all(|(field, value)| fields[field] == *value)
         };
         if found.as_ref().is_some_and(has_all) {
-            return;
+            return Ok(());
         }
-        assert!(begun.elapsed() < LIMIT, "{wanted:?} in {found:?}");
-    }
+        Err(format!("{wanted:?} in {found:?}"))
+    });
 }
 
 #[test]
@@ -176,14 +175,11 @@ fn info_and_config_have_what_redis_exporter_reads() {
     let mut client = cluster.client(1);
     assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
     // A node says what it has itself: a follower may apply the write later than the leader.
-    let begun = Instant::now();
-    let info = loop {
+    let info = until_ok("keys", || {
         let info = text(call(&mut client, "INFO all"));
-        if info.contains("\ndb0:") {
-            break info;
-        }
-        assert!(begun.elapsed() < LIMIT, "no keys in {info}");
-    };
+        let has_keys = info.contains("\ndb0:");
+        if has_keys { Ok(info) } else { Err(info) }
+    });
     let pairs: BTreeMap<_, _> = info
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -227,10 +223,7 @@ fn info_and_config_have_what_redis_exporter_reads() {
             of("used_cpu_user:") + of("used_cpu_sys:")
         };
         // The system may count in hundredths of a second: each call adds to the time.
-        let begun = Instant::now();
-        while used() == 0.0 {
-            assert!(begun.elapsed() < LIMIT, "no processor time");
-        }
+        until("processor time", || (used() > 0.0).then_some(()));
     }
     let Reply::Array(config) = call(&mut client, "CONFIG GET *") else {
         panic!("no settings");

@@ -65,7 +65,7 @@ impl Clocks {
         command
             .env("LD_PRELOAD", &self.shim)
             .env("WALL_CLOCK_OFFSET", self.file(node));
-        Running::spawn(command, folder, "clients ", 1)
+        Running::spawn(command, folder)
     }
 }
 

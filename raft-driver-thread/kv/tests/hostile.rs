@@ -5,12 +5,12 @@ use raft_kv::client::ClientError;
 use raft_kv::state::Reply;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[path = "support/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, LIMIT, call};
+use cluster::{Cluster, LIMIT, call, until, until_ok};
 
 /// A connection on which nothing waits for longer than the limit.
 fn connect(cluster: &Cluster, node: u64) -> TcpStream {
@@ -96,18 +96,15 @@ fn a_client_that_never_reads_is_closed_alone_once_too_much_waits_for_it() {
     }
     assert_eq!(call(&mut other, "GET b"), Reply::Bulk("1".into()));
     // The socket is closed a little before the connection's buffers are given back.
-    let begun = Instant::now();
-    loop {
+    until_ok("nothing waits for a client", || {
         let info = call(&mut other, "INFO memory");
         let Reply::Bulk(info) = info else {
             panic!("{info:?}");
         };
         let info = String::from_utf8(info.to_vec()).unwrap();
-        if info.contains("mem_clients_normal:0\r\n") {
-            break;
-        }
-        assert!(begun.elapsed() < LIMIT, "{info}");
-    }
+        let is_none = info.contains("mem_clients_normal:0\r\n");
+        if is_none { Ok(()) } else { Err(info) }
+    });
 }
 
 /// The most memory that this process has taken, in bytes.
@@ -154,16 +151,19 @@ fn a_client_that_gives_no_password_or_says_nothing_is_closed() {
     assert_eq!(read_to_end(stream), 0);
     let cluster =
         Cluster::with(|settings| settings.client_timeout = Some(Duration::from_millis(200)));
-    let mut stream = connect(&cluster, 1);
-    stream.write_all(b"PING\r\n").unwrap();
-    assert_eq!(read_to_end(stream), 7);
+    // On a busy machine a client may be closed before it has sent its request.
+    until("a client is answered, and closed once it is idle", || {
+        let mut stream = connect(&cluster, 1);
+        let _ = stream.write_all(b"PING\r\n");
+        (read_to_end(stream) == 7).then_some(())
+    });
 }
 
 #[test]
 fn beyond_max_memory_only_commands_that_take_none_run_and_all_servers_agree() {
     // Each server decides by what the entry says, not by its own setting.
     let next = std::sync::atomic::AtomicU64::new(1);
-    let cluster = Cluster::with(|settings| {
+    let cluster = Cluster::led_by_1(|settings| {
         let node = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         settings.max_memory = Some(100_000 * node);
     });
@@ -248,13 +248,13 @@ fn a_key_that_expired_while_no_server_ran_is_not_served_again() {
             .into_iter()
             .all(|data| data.join("clock.toml").exists())
     };
-    while !is_saved(&cluster) {
-        std::thread::yield_now();
-    }
-    assert_eq!(call(&mut client, "SET a 1 PX 3000"), Reply::Ok);
+    until("all have saved the time", || {
+        is_saved(&cluster).then_some(())
+    });
+    assert_eq!(call(&mut client, "SET a 1 PX 4000"), Reply::Ok);
     (1..=3).for_each(|node| cluster.kill(node));
-    // Longer than the key lives.
-    std::thread::sleep(Duration::from_millis(3600));
+    // Longer than the key lives, and than the server that leads next may be behind in time.
+    std::thread::sleep(Duration::from_millis(7000));
     (1..=3).for_each(|node| cluster.start(node));
     for node in [2, 1, 3] {
         assert_eq!(

@@ -5,12 +5,12 @@ use raft_kv::client::Client;
 use raft_kv::state::Reply;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[path = "support/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, LIMIT, call};
+use cluster::{Cluster, LIMIT, call, until};
 
 fn connect(cluster: &Cluster) -> TcpStream {
     let stream = TcpStream::connect(cluster.address(1)).unwrap();
@@ -44,11 +44,10 @@ fn of_a_pipeline_no_more_runs_than_the_client_has_room_for() {
         stream.read_exact(&mut [0; 7]).unwrap();
         let pipeline = command.repeat(100) + "SET marker 1\r\nQUIT\r\n";
         stream.write_all(pipeline.as_bytes()).unwrap();
-        let begun = Instant::now();
-        while clients(&mut other) > 1 {
-            assert!(begun.elapsed() < LIMIT, "the client is not closed");
+        until("the client is closed", || {
             std::thread::park_timeout(Duration::from_millis(20));
-        }
+            (clients(&mut other) == 1).then_some(())
+        });
         assert_eq!(call(&mut other, "GET marker"), Reply::Nil, "{command}");
     }
 }

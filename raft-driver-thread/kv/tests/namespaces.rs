@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// after it.
 const CUT: Duration = Duration::from_secs(14);
 
+/// Less than from the end of the cut until TCP alone sends again.
+const SOON: Duration = Duration::from_secs(10);
+
 /// A bridge in a namespace of its own, and a namespace for each server.
 struct Network {
     prefix: String,
@@ -124,7 +127,7 @@ fn servers(network: &Network, folder: &std::path::Path) -> Vec<Running> {
         command.args(["netns", "exec", &network.of(node)]);
         command.args([env!("CARGO_BIN_EXE_raft-kv"), "start", "--data"]);
         command.arg(node.to_string());
-        Running::spawn(command, folder, "clients ", 1)
+        Running::spawn(command, folder)
     };
     (1..=3).map(start).collect()
 }
@@ -154,7 +157,7 @@ fn after_packets_vanished_for_long_servers_find_each_other_at_once() {
         }
         let took = healed.elapsed();
         assert!(
-            took < CUT / 2,
+            took < SOON,
             "{cut:?}: {took:?} after the network was whole again"
         );
     }

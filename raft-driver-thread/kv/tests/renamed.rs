@@ -22,7 +22,7 @@ fn start(folder: &Path, node: u64) -> Running {
     );
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", &script]);
-    Running::spawn(command, folder, "clients ", 1)
+    Running::spawn(command, folder)
 }
 
 #[test]

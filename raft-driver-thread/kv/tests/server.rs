@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[path = "support/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, LIMIT, bulk, call};
+use cluster::{Cluster, LIMIT, bulk, call, until, until_ok};
 
 #[test]
 fn any_server_takes_writes_and_every_other_reads_them_at_once() {
@@ -36,22 +36,20 @@ fn a_server_that_does_not_lead_transfers_leadership_and_names_the_new_leader() {
     // So long that a server which gets no processor time starts no election: leadership changes
     // only by the transfers.
     let cluster = Cluster::with(|settings| settings.election_timeout = Duration::from_secs(4));
-    let mut named = 0;
-    while named < 10 {
-        let before = cluster.leader();
-        let mut client = cluster.client(before % 3 + 1);
-        // The leader has heard from another voter by then, which can take over.
-        assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
-        let reply = call(&mut client, "RAFT TRANSFER");
-        if let Reply::Integer(after) = reply {
-            assert_ne!(after as u64, before);
-            named += 1;
-        } else if matches!(&reply, Reply::Error(error) if error.starts_with("UNKNOWN")) {
-            // The reply of the former leader was late. Leadership did change.
-            assert_ne!(cluster.leader(), before);
-        } else {
-            panic!("{reply:?}");
-        }
+    for _ in 0..10 {
+        until_ok("the new leader is named", || {
+            let before = cluster.leader();
+            let mut client = cluster.client(before % 3 + 1);
+            // The leader has heard from another voter by then, which can take over.
+            assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
+            let reply = call(&mut client, "RAFT TRANSFER");
+            if let Reply::Integer(after) = reply {
+                assert_ne!(after as u64, before);
+                return Ok(());
+            }
+            // The reply of the former leader was late, or the next one did not take over in time.
+            Err(format!("{reply:?}"))
+        });
     }
 }
 
@@ -145,11 +143,10 @@ fn keys_expire_in_an_idle_cluster() {
     let mut client = cluster.client(cluster.follower());
     assert_eq!(call(&mut client, "SET a 1 PX 200"), Reply::Ok);
     call(&mut client, "GET a"); // Afterwards this server has the key, or it has expired already.
-    let begin = Instant::now();
     // Only the time that the leader proposes removes the key from the state.
-    while client.status().unwrap().keys > 0 {
-        assert!(begin.elapsed() < LIMIT, "the key stays");
-    }
+    until("the key to be removed", || {
+        (client.status().unwrap().keys == 0).then_some(())
+    });
 }
 
 #[test]
@@ -227,11 +224,11 @@ fn a_stale_read_needs_no_majority() {
     });
     let follower = cluster.follower();
     let mut client = cluster.client(follower);
-    let begin = Instant::now();
-    while call(&mut client, "SET a 1") != Reply::Ok {
-        assert!(begin.elapsed() < LIMIT, "no write succeeds");
+    for (request, reply) in [("SET a 1", Reply::Ok), ("GET a", bulk("1"))] {
+        until("a majority", || {
+            (call(&mut client, request) == reply).then_some(())
+        });
     }
-    assert_eq!(call(&mut client, "GET a"), bulk("1"));
     for node in 1..=3 {
         if node != follower {
             cluster.kill(node);
@@ -240,10 +237,18 @@ fn a_stale_read_needs_no_majority() {
     assert_eq!(call(&mut client, "READONLY"), Reply::Ok);
     assert_eq!(call(&mut client, "GET a"), bulk("1"));
     assert_eq!(call(&mut client, "READWRITE"), Reply::Ok);
-    let Reply::Error(error) = call(&mut client, "GET a") else {
-        panic!("a read was answered without a majority");
-    };
-    assert!(error.starts_with("CLUSTERDOWN"), "{error}");
+    // If it leads by now, its lease ends soon.
+    until_ok("other reads to be refused", || {
+        let reply = call(&mut client, "GET a");
+        let is_refused = matches!(&reply, Reply::Error(it) if it.starts_with("CLUSTERDOWN"));
+        if is_refused {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
+    });
+    assert_eq!(call(&mut client, "READONLY"), Reply::Ok);
+    assert_eq!(call(&mut client, "GET a"), bulk("1"));
 }
 
 #[test]
@@ -254,16 +259,21 @@ fn a_read_does_not_wait_for_the_core_to_be_woken_by_something_else() {
     });
     let mut client = cluster.client(cluster.leader());
     assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
-    let begin = Instant::now();
-    for _ in 0..200 {
-        assert_eq!(call(&mut client, "GET a"), bulk("1"));
-    }
-    // Other tasks wake it every 50 ms on average: such reads would take 10 s.
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
+    // Other tasks wake it every 50 ms on average: such reads would always take 10 s. On a busy
+    // machine others may take long now and then.
+    until_ok("200 reads in less than 5 s", || {
+        let begin = Instant::now();
+        for _ in 0..200 {
+            assert_eq!(call(&mut client, "GET a"), bulk("1"));
+        }
+        let took = begin.elapsed();
+        let is_soon = took < Duration::from_secs(5);
+        if is_soon {
+            Ok(())
+        } else {
+            Err(format!("{took:?}"))
+        }
+    });
 }
 
 fn page(address: std::net::SocketAddr, path: &str) -> String {
@@ -281,16 +291,22 @@ fn the_metrics_page_follows_the_conventions_of_prometheus() {
     let cluster = Cluster::with(|settings| settings.http = Some("127.0.0.1:0".into()));
     assert_eq!(call(&mut cluster.client(1), "SET a 1"), Reply::Ok);
     let server = cluster.servers[0].as_ref().unwrap();
-    let page = page(server.http_address().unwrap(), "/metrics");
-    for line in [
+    let lines = [
         "# TYPE raft_kv_connections gauge",
         "# TYPE raft_kv_commands_total counter",
         "raft_kv_rejected_connections_total{node=\"n1\"} 0",
         "# TYPE raft_sync_duration_seconds histogram",
         "# TYPE raft_sync_writes histogram",
-    ] {
-        assert!(page.contains(line), "no {line:?} in {page}");
-    }
+    ];
+    // A sync may be measured a moment after its write was answered.
+    let page = until_ok("all metrics", || {
+        let page = page(server.http_address().unwrap(), "/metrics");
+        let missing = lines.iter().find(|line| !page.contains(**line));
+        match missing {
+            None => Ok(page),
+            Some(line) => Err(format!("no {line:?} in {page}")),
+        }
+    });
     assert!(!page.contains(" summary"), "{page}");
 }
 

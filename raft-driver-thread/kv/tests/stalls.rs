@@ -14,7 +14,7 @@ mod cluster;
 #[path = "support/state.rs"]
 mod state;
 
-use cluster::{Cluster, call};
+use cluster::{Cluster, call, until_ok};
 use state::{b, snapshot};
 
 /// How long another client waited for its reads while a command ran.
@@ -68,13 +68,6 @@ fn while_reading(address: &str, command: &[&[u8]]) -> (Reply, Waits) {
     (reply, waits)
 }
 
-fn parts(reply: &Reply) -> &[Reply] {
-    let Reply::Array(parts) = reply else {
-        panic!("{reply:?}");
-    };
-    parts
-}
-
 #[test]
 fn other_clients_are_served_while_keys_or_a_long_scan_is_under_way() {
     // To compare these takes time by the product of their lengths.
@@ -88,14 +81,24 @@ fn other_clients_are_served_while_keys_or_a_long_scan_is_under_way() {
             assert_eq!(client.call(&[b"SET", &name, b"1"]).unwrap(), Reply::Ok);
         }
         assert_eq!(call(&mut client, "SET other 1"), Reply::Ok);
-        let keys = [&b"KEYS"[..], &pattern];
-        let (reply, waits) = while_reading(cluster.address(node), &keys);
-        assert_eq!(reply, Reply::Array(Vec::new()));
-        assert!(waits.longest < waits.command / 4, "{waits:?}");
+        // A read that had to wait for the command would always take as long. On a busy machine
+        // another may, now and then.
+        let serves_others = |command: &[&[u8]], wanted: &Reply| {
+            until_ok("others are served", || {
+                let (reply, waits) = while_reading(cluster.address(node), command);
+                assert_eq!(reply, *wanted);
+                let is_soon = waits.longest < waits.command / 4;
+                if is_soon {
+                    Ok(())
+                } else {
+                    Err(format!("{waits:?}"))
+                }
+            });
+        };
+        let none = Reply::Array(Vec::new());
+        serves_others(&[b"KEYS", &pattern], &none);
         let scan = [&b"SCAN"[..], b"0", b"COUNT", b"5000", b"MATCH", &pattern];
-        let (reply, waits) = while_reading(cluster.address(node), &scan);
-        assert_eq!(parts(&reply), [Reply::text("0"), Reply::Array(Vec::new())]);
-        assert!(waits.longest < waits.command / 4, "{waits:?}");
+        serves_others(&scan, &Reply::Array(vec![Reply::text("0"), none]));
     }
 }
 

@@ -317,27 +317,32 @@ impl State {
     }
 }
 
-/// The network's thread: keeps messages until they are due.
+/// The network's thread: keeps messages until they are due. It delivers all that are due before it
+/// waits again, and takes all that came meanwhile: each wait may cost the thread its turn on a busy
+/// processor, and messages would pile up, later and later, if there were one for each.
 fn deliver_delayed(delayed: &Receiver<Delayed>) {
     // The number tells messages apart that are due at the same instant.
     let mut waiting: BTreeMap<(Instant, u64), Delayed> = BTreeMap::new();
     let mut number = 0;
     loop {
+        let now = Instant::now();
+        while let Some(first) = waiting.first_entry().filter(|it| it.key().0 <= now) {
+            let due = first.remove();
+            let _ = due.inbox.try_deliver(due.received);
+        }
         let next = waiting.first_key_value().map(|((due, _), _)| *due);
         let received = match next {
             Some(due) => delayed.recv_deadline(due),
             None => delayed.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match received {
-            Ok(message) => {
-                number += 1;
-                waiting.insert((message.due, number), message);
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some((_, due)) = waiting.pop_first() {
-                    let _ = due.inbox.try_deliver(due.received);
+            Ok(first) => {
+                for message in std::iter::once(first).chain(delayed.try_iter()) {
+                    number += 1;
+                    waiting.insert((message.due, number), message);
                 }
             }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }

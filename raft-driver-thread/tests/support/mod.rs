@@ -12,13 +12,10 @@ pub mod sums;
 
 pub use journal::Journal;
 
-use raft_driver_thread::raft_proto::{
-    Action, ClusterId, Config, Event, Input, NodeId, Raft, ReadMode, Recovered, RoleKind, Start,
-    Time,
-};
+use raft_driver_thread::raft_proto::{ClusterId, Config, NodeId, ReadMode, RoleKind, Start};
 use raft_driver_thread::storage::MemoryStorage;
 use raft_driver_thread::transport::channel::{Faults, Network};
-use raft_driver_thread::{Node, NodeState, Options};
+use raft_driver_thread::{Applied, Node, NodeState, Options, RequestError, StateMachine, Unknown};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -28,8 +25,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(120);
 /// The settings of node `id` of a cluster of `nodes`.
 ///
 /// On a busy machine threads are late by hundreds of milliseconds. That must not depose a leader,
-/// so election timeouts are long. The first one of the node that is started last is short: the test
-/// gets its first leader at once.
+/// so election timeouts are long. The first leader is [elected](elect) by hand, at once; and a node
+/// alone elects itself soon.
 pub fn options(id: u64, nodes: u64) -> Options {
     let voters = (1..=nodes).map(NodeId);
     let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), id);
@@ -39,26 +36,29 @@ pub fn options(id: u64, nodes: u64) -> Options {
     // that overtakes an append's acknowledgement has the leader probe again.
     config.heartbeat_interval = Duration::from_millis(100);
     config.append_timeout = Duration::from_millis(150);
-    if id == nodes {
+    if nodes == 1 {
         config.election_timeout_min = Duration::from_millis(300);
-        config.seed = seed_of_a_short_timeout(&config);
+        config.election_timeout_max = Duration::from_millis(400);
     }
     Options::new(config)
 }
 
-/// A seed with which the first election timeout is at most 100 ms above the least one.
-fn seed_of_a_short_timeout(config: &Config) -> u64 {
-    let latest = Time::ZERO.after(config.election_timeout_min + Duration::from_millis(100));
-    let mut config = config.clone();
-    let is_short = |seed: &u64| {
-        config.seed = *seed;
-        let mut raft = Raft::new(config.clone(), Recovered::default()).unwrap();
-        let (at, input) = (Time::ZERO, Input::Tick);
-        let actions = raft.step(Event { at, input });
-        let is_early = |action: &Action| matches!(action, Action::WakeAt(at) if *at <= latest);
-        actions.iter().any(is_early)
-    };
-    (0..).find(is_short).unwrap()
+/// No election timeout passes during a test: leadership changes only where the test has it changed.
+pub fn steady(options: &mut Options) {
+    options.config.election_timeout_min = TIMEOUT / 2;
+    options.config.election_timeout_max = TIMEOUT;
+}
+
+/// The last of these nodes campaigns until it leads, or another one does.
+pub fn elect<'a, M: StateMachine>(nodes: impl IntoIterator<Item = &'a Node<M>> + Clone) {
+    let last = nodes.clone().into_iter().last().unwrap();
+    wait_for("a first leader", || {
+        // One that campaigned before the others ran is not heard, and asks again.
+        let _ = last.campaign().wait_timeout(Duration::from_millis(300));
+        let mut states = nodes.clone().into_iter().map(Node::state);
+        let leads = states.any(|state| state.role == RoleKind::Leader);
+        leads.then_some(())
+    });
 }
 
 /// How the nodes of a cluster communicate, and where they store.
@@ -169,6 +169,7 @@ impl Cluster {
         for id in 1..=size {
             cluster.start(id);
         }
+        elect(cluster.nodes.values());
         cluster
     }
 
@@ -207,6 +208,11 @@ impl Cluster {
         commit(self.nodes.values(), command);
     }
 
+    /// Has `command` applied, once, by whichever node leads.
+    pub fn execute(&self, command: &[u8]) -> Applied<usize> {
+        execute(self.nodes.values(), command)
+    }
+
     /// What node `id` has applied, by a linearizable read.
     pub fn read_journal(&self, id: u64) -> Vec<Vec<u8>> {
         read_journal(&self.nodes[&id])
@@ -222,6 +228,22 @@ pub fn commit<'a>(nodes: impl IntoIterator<Item = &'a Node<Journal>> + Clone, co
             ticket.wait_timeout(Duration::from_secs(2)).ok()
         })
     });
+}
+
+/// Has `command` applied, once, by whichever of these nodes leads: where none is cut off, each
+/// attempt ends, and a command of a leader that was deposed is known not to be applied.
+pub fn execute<'a, M: StateMachine>(
+    nodes: impl IntoIterator<Item = &'a Node<M>> + Clone,
+    command: &[u8],
+) -> Applied<M::Answer> {
+    let late = RequestError::Unknown(Unknown::TimedOut);
+    wait_for("a command to be applied", || {
+        nodes.clone().into_iter().find_map(|node| {
+            let outcome = node.execute(command.to_vec(), TIMEOUT);
+            let outcome = outcome.inspect_err(|error| assert_ne!(*error, late));
+            outcome.ok()
+        })
+    })
 }
 
 /// What this node has applied, by a linearizable read.

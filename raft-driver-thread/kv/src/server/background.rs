@@ -200,7 +200,7 @@ async fn compare(
 ) -> bool {
     let state = router.node().state();
     if state.role == RoleKind::Leader {
-        return true; // The others compare theirs.
+        return false; // Its own are those to compare with, as long as it leads.
     }
     let Some(leader) = state.leader else {
         return false;

@@ -2,8 +2,10 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "ports.rs"]
+#[path = "../../../tests/support/ports.rs"]
 mod ports;
+#[path = "until.rs"]
+mod until;
 
 use raft_kv::client::{Access, Client, ClientError};
 use raft_kv::server::Server;
@@ -11,10 +13,9 @@ use raft_kv::settings::{Founder, Identity, Settings};
 use raft_kv::state::Reply;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
-
-/// How long a test waits for anything before it fails.
-pub const LIMIT: Duration = Duration::from_secs(60);
+use std::time::Duration;
+#[allow(unused_imports)] // Each test file uses its part.
+pub use until::{LIMIT, until, until_ok};
 
 /// A cluster whose servers can be killed and started again.
 pub struct Cluster {
@@ -31,6 +32,23 @@ impl Cluster {
 
     pub fn with(change: impl Fn(&mut Settings)) -> Cluster {
         Cluster::of(3, change)
+    }
+
+    /// Server 1 leads, from the first request to the last: the others start no election, however
+    /// busy the machine is. There are no leases, with which a server that has just started would
+    /// give nobody its vote.
+    pub fn led_by_1(change: impl Fn(&mut Settings)) -> Cluster {
+        let cluster = Cluster::with(|settings| {
+            settings.election_timeout = LIMIT;
+            settings.max_drift_ppm = None;
+            change(settings);
+        });
+        until("server 1 leads", || {
+            let mut client = cluster.client(1);
+            let _ = client.call(&[b"RAFT", b"CAMPAIGN"]);
+            (client.status().ok()?.role == "leader").then_some(())
+        });
+        cluster
     }
 
     /// One server alone.
@@ -82,9 +100,17 @@ impl Cluster {
         self.servers[at] = Some(Server::start(settings, identity).unwrap());
     }
 
-    /// As kill -9 would.
+    /// As kill -9 would. Nothing listens at its ports any more when this returns: the threads that
+    /// serve clients end a moment after the server is dropped.
     pub fn kill(&mut self, node: u64) {
-        self.servers[node as usize - 1] = None;
+        let at = node as usize - 1;
+        self.servers[at] = None;
+        let settings = &self.settings[at];
+        for address in [&settings.clients, &settings.peers] {
+            until("a port to be free", || {
+                TcpStream::connect(address).is_err().then_some(())
+            });
+        }
     }
 
     pub fn address(&self, node: u64) -> &str {
@@ -107,19 +133,14 @@ impl Cluster {
 
     /// The leader, once there is one.
     pub fn leader(&self) -> u64 {
-        let begin = Instant::now();
-        loop {
-            for node in 1..=3 {
-                if self.servers[node as usize - 1].is_some() {
-                    let status = self.client(node).status().unwrap();
-                    if let (Some(leader), "leader") = (status.leader, status.role.as_str()) {
-                        return leader;
-                    }
-                }
-            }
-            assert!(begin.elapsed() < LIMIT, "there is no leader");
-            std::thread::yield_now();
-        }
+        let runs = |node: &u64| self.servers[*node as usize - 1].is_some();
+        until("a leader", || {
+            let mut seen = (1..=3).filter(runs).map(|node| {
+                let status = self.client(node).status();
+                status.unwrap()
+            });
+            seen.find(|it| it.role == "leader")?.leader
+        })
     }
 
     pub fn follower(&self) -> u64 {
