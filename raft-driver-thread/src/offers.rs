@@ -57,9 +57,11 @@ impl Offers {
         self.lock().expired(self.clock.now())
     }
 
-    /// How long until there is one.
+    /// When to look again whether there is one. That may be before the time of the next one has
+    /// come: a peer that asks for its last piece, and a withdrawal, bring it forward and wake nobody.
     pub(crate) fn until_expired(&self) -> Option<Duration> {
         let due = self.lock().next_deletion()?;
-        Some(due.since(self.clock.now()))
+        let wait = due.since(self.clock.now());
+        Some(wait.min(mending::Offers::AFTER_LAST))
     }
 }
