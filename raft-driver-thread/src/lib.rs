@@ -67,7 +67,8 @@
 //! };
 //! assert_eq!(applied.answer, 3);
 //!
-//! // A linearizable read. A follower answers it, too, once it knows the leader. It may be repeated.
+//! // A linearizable read. A follower answers it, too, once it knows the leader.
+//! // It may be repeated.
 //! let read = || leader.read(ReadMode::Quorum, |counter| counter.0).wait().ok();
 //! let count = std::iter::repeat_with(read).find_map(|count| count);
 //! assert_eq!(count, Some(3));

@@ -1,6 +1,7 @@
-//! A member is removed, an old copy of its disk is put back, and it is added again in the same term.
-//! What it acknowledged before is not on that disk (`Peer::precedes_peer`), and a network may deliver
-//! it late. No configuration relies on a removed member's disk, so an operator may do all this.
+//! A member is removed, an old copy of its disk is put back, and it is added again in the same
+//! term. What it acknowledged before is not on that disk (`Peer::precedes_peer`), and a network may
+//! deliver it late. No configuration relies on a removed member's disk, so an operator may do all
+//! this.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

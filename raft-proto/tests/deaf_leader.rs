@@ -247,7 +247,8 @@ fn a_leader_that_hears_a_majority_is_not_deposed_by_a_follower_that_it_does_not_
     }
 }
 
-// It leads on until that change is committed (thesis 4.2.2), and is none of the voters that they ask.
+// It leads on until that change is committed (thesis 4.2.2), and is none of the voters that they
+// ask.
 #[test]
 fn a_leader_that_a_change_makes_no_voter_is_not_deposed_while_it_hears_its_followers() {
     for seed in 0..20 {

@@ -39,8 +39,8 @@ fn a_leader_whose_number_another_disk_has_is_deposed_in_time() {
     ));
 }
 
-/// The simulator: a service made a snapshot in place of one that had decayed, and so dropped entries
-/// that another disk lacked.
+/// The simulator: a service made a snapshot in place of one that had decayed, and so dropped
+/// entries that another disk lacked.
 #[test]
 fn no_decayed_snapshot_is_renewed_while_a_disk_lacks_entries() {
     passes(include_str!(

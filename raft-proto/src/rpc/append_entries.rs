@@ -218,17 +218,14 @@ impl Raft {
             return Ok(());
         }
         let last = self.log.last().index;
-        let claimed = match reply.outcome {
+        let acknowledged = match reply.outcome {
             AppendOutcome::Accepted { received, .. } => received,
             AppendOutcome::Rejected { prev_log_index, .. }
             | AppendOutcome::Lost { prev_log_index, .. } => prev_log_index,
             AppendOutcome::Stale => Index::ZERO,
         };
-        if claimed > last {
-            return Err(Rejection::MatchBeyondLog {
-                acknowledged: claimed,
-                last,
-            });
+        if acknowledged > last {
+            return Err(Rejection::MatchBeyondLog { acknowledged, last });
         }
         // A stale answer is to a request of an earlier term, and tells nothing of this term's
         // rounds.

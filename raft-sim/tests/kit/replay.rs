@@ -12,8 +12,8 @@ fn a_test_that_fails_for_the_others_to_look_at() {
     crate::queue::kit(crate::Mistake::Planted).run();
 }
 
-/// What that test says with these environment variables. The small run goes to this folder, where no
-/// other process writes.
+/// What that test says with these environment variables. The small run goes to this folder, where
+/// no other process writes.
 fn output(folder: &Path, variables: &[(&str, &str)]) -> String {
     let own = std::env::current_exe().expect("this test's program");
     let mut command = Command::new(own);
