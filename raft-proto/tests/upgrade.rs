@@ -221,7 +221,7 @@ fn a_learner_that_has_said_that_it_is_too_old_does_not_become_a_voter() {
             prev_log_index: Index(1),
             hint: EntryId::ZERO,
         },
-        round: 0,
+        round: 1, // It began when the learner was added.
         limits: Some(MessageLimits {
             level: OLDER,
             ..DEFAULT_LIMITS

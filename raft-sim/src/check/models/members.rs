@@ -60,7 +60,7 @@ pub(super) fn joint(form: Form) -> Model {
         },
         reductions: Reductions::OF_NAMED,
         states: match form {
-            Form::Short => Some(9_073),
+            Form::Short => Some(8_801),
             Form::Full => None,
         },
     }
