@@ -191,7 +191,7 @@ fn a_snapshot_that_was_fetched_is_deleted_once_there_is_a_newer_one() {
         length,
     };
     cluster.commit(b"more");
-    cluster.snapshot(2, last + 1);
+    cluster.snapshot(2, meta.id.last.index.0 + 1);
     // Its beginning, and much later all of it.
     for length in [1, meta.id.size] {
         let reply = cluster.ask(2, &piece(length));
