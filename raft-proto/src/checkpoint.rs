@@ -8,7 +8,7 @@ use crate::raft::Raft;
 use alloc::vec::Vec;
 
 /// The version of the layout.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Why this version cannot continue from these bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -36,7 +36,7 @@ use crate::config::{CheckQuorum, PreVoting};
 use crate::message::Campaign;
 use crate::raft::Raft;
 use crate::role::{Doubt, DoubtPreVotes, Role};
-use crate::types::{Index, NodeId, Term, Time};
+use crate::types::{Incarnation, Index, NodeId, Term, Time};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -163,9 +163,16 @@ impl Raft {
     }
 
     /// `from` has answered a pre-vote of this node's term. If it is this node's leader, it hears
-    /// this node, and gets as much time as before.
-    pub(crate) fn trust_leader(&mut self, from: NodeId) {
+    /// this node, and gets as much time as before. Another disk under the leader's number is not the
+    /// leader. One that a change removes is no member: a configuration before names its disk.
+    pub(crate) fn trust_leader(&mut self, from: NodeId, incarnation: Option<Incarnation>) {
         let now = self.now;
+        let since = self.configurations.since(self.commit_index.get());
+        let members = since.filter_map(|membership| membership.get(from));
+        let named = members.last().and_then(|member| member.incarnation);
+        if named.is_some() && named != incarnation {
+            return;
+        }
         if let Role::Follower(follower) = &mut self.role
             && follower.leader() == Some(from)
             && let Some(doubt) = &mut follower.doubt

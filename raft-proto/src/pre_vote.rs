@@ -185,7 +185,7 @@ impl Raft {
                 self.adopt_term(reply.term, actions);
             }
         } else if reply.asked == ours.next() {
-            self.trust_leader(from);
+            self.trust_leader(from, incarnation);
             if is_voter && reply.vote == Vote::Granted && self.counts_votes_of(incarnation) {
                 self.count_pre_vote(from, actions);
             }

@@ -123,3 +123,79 @@ fn another_disks_log_lets_no_empty_disk_vote() {
     let refused = change(&mut cluster, NodeChange::Set(voter));
     assert_eq!(refused, Err(not_caught_up(&cluster)));
 }
+
+/// Another disk under the leader's number, which gets all messages that are for that number.
+struct Other {
+    raft: Raft,
+}
+
+impl Other {
+    fn joins() -> Other {
+        let mut config = config(LEADER, 1);
+        config.start = Start::Join;
+        config.incarnation = Some(anew(LEADER));
+        let raft = Raft::new(config, Recovered::default()).unwrap();
+        Other { raft }
+    }
+
+    fn step(&mut self, cluster: &mut Cluster, input: Input) {
+        let at = cluster.now;
+        for action in self.raft.step(Event { at, input }) {
+            match action {
+                Action::Send { to, message } => cluster.queue.push(Packet {
+                    from: NodeId(LEADER),
+                    to,
+                    incarnation: Some(anew(LEADER)),
+                    message,
+                }),
+                Action::Persist(Write { seq, .. }) => self.step(cluster, Input::Persisted { seq }),
+                _ => {}
+            }
+        }
+    }
+}
+
+// The bug: an answer of another disk shows that the leader hears its follower.
+#[test]
+fn another_disk_under_an_outgoing_leaders_number_does_not_keep_that_leader_in_office() {
+    let mut cluster = Cluster::with(4, |config| {
+        config.incarnation = Some(first(config.node_id.0));
+        config.leader_noop = LeaderNoop::On;
+        if config.node_id != NodeId(LEADER) {
+            config.pre_vote = PreVoting::On;
+        }
+    });
+    cluster.elect(LEADER);
+    run(&mut cluster, SECOND, &[]);
+    // The number's address leads to the other disk now: the leader is heard, and hears nobody.
+    change(&mut cluster, NodeChange::Remove(NodeId(LEADER))).unwrap();
+    let mut other = Other::joins();
+    other.step(&mut cluster, Input::Tick);
+    let end = cluster.now.after(20 * SECOND);
+    while cluster.raft(LEADER).role() == RoleKind::Leader && cluster.now < end {
+        cluster.now = cluster.now.after(Duration::from_millis(20));
+        for id in 1..=4 {
+            let now = cluster.now;
+            if cluster.node(id).wake_at <= now {
+                cluster.tick(id);
+            }
+        }
+        // What they send in answer is on its way until then.
+        for packet in cluster.take_packets() {
+            if packet.to != NodeId(LEADER) {
+                cluster.deliver_packet(packet);
+                continue;
+            }
+            let input = Input::Receive {
+                from: packet.from,
+                incarnation: packet.incarnation,
+                message: packet.message,
+            };
+            other.step(&mut cluster, input);
+        }
+        if (2..=4).any(|id| cluster.raft(id).role() == RoleKind::Leader) {
+            return;
+        }
+    }
+    panic!("nobody else leads");
+}

@@ -56,3 +56,12 @@ fn what_a_disk_loses_another_one_keeps_that_needs_no_snapshot() {
         "schedules/laggard-keeps-what-a-disk-lacks.toml"
     ));
 }
+
+/// The simulator: a leader's snapshots decayed before its own service had opened the one that it had
+/// installed. The service has no other copy, so that is no fault that a cluster has to stand.
+#[test]
+fn no_snapshot_decays_before_the_leaders_own_service_has_opened_it() {
+    passes(include_str!(
+        "schedules/snapshot-decays-before-it-is-opened.toml"
+    ));
+}

@@ -24,8 +24,12 @@ impl Phase<'_> {
         };
         if self.is(Condition::DecayedSnapshot) {
             // The newer snapshot needs commits: no majority may wait for the one that decays.
+            // Nor may the leader's own service have yet to open it: no other one has its state.
             let limit = self.timeouts(10);
-            if !self.wait(limit, |phase| phase.commits_without_snapshots(leader))? {
+            let may_decay = |phase: &Phase<'_>| {
+                phase.commits_without_snapshots(leader) && phase.world.has_opened_snapshot(leader)
+            };
+            if !self.wait(limit, may_decay)? {
                 return Ok(());
             }
             self.world.decay_snapshots(leader);

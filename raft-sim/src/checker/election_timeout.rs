@@ -33,8 +33,8 @@ use super::observation::{speaks_for_member, vote_of};
 use super::violation::Violation;
 use super::wait_reason::WaitReason;
 use raft_proto::{
-    Action, CheckQuorum, Event, HardState, Index, Input, Message, NodeId, Raft, RoleKind, Term,
-    Time,
+    Action, CheckQuorum, Event, HardState, Incarnation, Index, Input, Message, NodeId, Raft,
+    RoleKind, Term, Time,
 };
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ struct Node {
     waits: Option<Waits>,
     /// The latest term of a leader, and the greatest commitIndex that it has stated.
     stated: (Term, Index),
+    /// The disk of the leader that sent the last append.
+    leader_disk: Option<Incarnation>,
 }
 
 /// Entries that wait to be committed, as far as a node knows.
@@ -154,6 +156,7 @@ impl ElectionTimeouts {
             shown: Index::ZERO,
             waits: None,
             stated: (Term(0), Index::ZERO),
+            leader_disk: None,
         });
     }
 
@@ -190,6 +193,7 @@ impl ElectionTimeouts {
             message,
         } = &event.input
             && speaks_for_member(raft, *from, *incarnation)
+            && node.leader_disk == *incarnation
             && let Message::PreVoteReply(reply) = message
             && reply.asked == Term(raft.term().0.saturating_add(1))
             && raft.leader() == Some(*from)
@@ -202,9 +206,15 @@ impl ElectionTimeouts {
         if loses_leader(raft, &event.input) {
             node.shown = Index::MAX;
         }
-        if let Input::Receive { message, .. } = &event.input
-            && let Message::AppendEntries(append) = message
+        if let Input::Receive {
+            incarnation,
+            message: Message::AppendEntries(append),
+            ..
+        } = &event.input
         {
+            if append.term >= raft.term() {
+                node.leader_disk = *incarnation;
+            }
             node.stated = match node.stated {
                 (term, _) if term < append.term => (append.term, append.leader_commit),
                 (term, known) if term == append.term => (term, known.max(append.leader_commit)),

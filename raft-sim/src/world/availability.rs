@@ -296,6 +296,13 @@ impl World {
         service.snapshot_bytes = service.snapshot_bytes.max(chunks * chunk);
     }
 
+    /// Whether the service of the node in this place has all that the node's snapshot holds.
+    pub fn has_opened_snapshot(&self, place: usize) -> bool {
+        let machine = &self.machines[place];
+        let snapshot = machine.raft().and_then(|raft| raft.snapshot());
+        snapshot.is_none_or(|snapshot| machine.service.last.index >= snapshot.id.last.index)
+    }
+
     /// The bytes of all snapshots that a machine holds decay.
     pub fn decay_snapshots(&mut self, place: usize) {
         let id = self.machines[place].id();
