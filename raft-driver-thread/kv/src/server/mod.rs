@@ -250,8 +250,9 @@ impl Server {
         let (mut stopped, mut conflicts) = (self.stopped.clone(), self.conflicts.clone());
         let until = async move {
             tokio::select! {
-                reason = stopped.wait_for(Option::is_some) => reason.ok().and_then(|why| why.clone()),
+                biased; // What `stop` does before it waits is done in any case.
                 () = stop => None,
+                reason = stopped.wait_for(Option::is_some) => reason.ok().and_then(|why| why.clone()),
                 Ok(_) = conflicts.wait_for(Option::is_some) => None,
             }
         };
