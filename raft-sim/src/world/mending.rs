@@ -95,13 +95,13 @@ impl World {
         newest.is_none_or(|last| self.machines[place].disk().holds(last))
     }
 
-    /// Whether a disk lacks entries. No service makes a snapshot meanwhile, by which entries would be
-    /// dropped: if only snapshots hold what a majority of the disks lack, no node can fetch it, and no
-    /// leader can be elected who sends it.
+    /// Whether a disk lacks entries, of a machine that is not gone for ever. No service makes a
+    /// snapshot meanwhile, by which entries would be dropped: if only snapshots hold what a majority
+    /// of the disks lack, no node can fetch it, and no leader can be elected who sends it.
     pub fn is_any_incomplete(&self) -> bool {
-        self.machines
-            .iter()
-            .any(|machine| machine.disk().is_incomplete())
+        let left = self.machines.iter().zip(&self.gone);
+        left.filter(|(_, is_gone)| !**is_gone)
+            .any(|(machine, _)| machine.disk().is_incomplete())
     }
 
     /// A node whose disk is incomplete begins to fetch what it lacks.
