@@ -168,6 +168,7 @@
 //! | a leader whose process has ended is replaced at once | `Raft::leader_unreachable` in `lost_leader.rs` |
 //! | what voters promise for leases (thesis 6.4.1) | `lease.rs` |
 //! | without CheckQuorum, a leader that hears too few is replaced | `Raft::doubt_leader`, `Raft::give_up_leader` in `deaf_leader.rs` |
+//! | answers from before a server was removed and added again | `Peer::precedes_peer` in `progress.rs` |
 //! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `dismissal.rs` |
 //! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
