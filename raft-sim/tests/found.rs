@@ -57,8 +57,8 @@ fn what_a_disk_loses_another_one_keeps_that_needs_no_snapshot() {
     ));
 }
 
-/// The simulator: a leader's snapshots decayed before its own service had opened the one that it had
-/// installed. The service has no other copy, so that is no fault that a cluster has to stand.
+/// The simulator: a leader's snapshots decayed before its own service had opened the one that it
+/// had installed. The service has no other copy, so that is no fault that a cluster has to stand.
 #[test]
 fn no_snapshot_decays_before_the_leaders_own_service_has_opened_it() {
     passes(include_str!(
