@@ -185,7 +185,7 @@ impl Running {
         client(self.address())
     }
 
-    /// Sends this signal once the process handles it: it prints its addresses a moment before.
+    /// Sends this signal once the process handles it, whatever it has printed by then.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         if cfg!(target_os = "linux") {
