@@ -49,6 +49,27 @@ fn a_search_that_a_limit_ends_is_not_called_complete() {
 }
 
 #[test]
+fn a_search_in_a_folder_goes_on_where_a_limit_ended_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder
+        .path()
+        .to_str()
+        .expect("temporary paths are text here");
+    let all = ["impaired", "--short", "--resume", path];
+    let first = check(&[&all[..], &["--max-states", "100"]].concat());
+    assert_eq!(first.status.code(), Some(3), "{first:?}");
+    assert!(stdout(&first).contains("impaired: not all states\n"));
+    let second = check(&all);
+    assert_eq!(second.status.code(), Some(0), "{second:?}");
+    assert!(stdout(&second).contains("impaired: all states\n"));
+    // The full form is another search.
+    let full = check(&["impaired", "--resume", path]);
+    assert_eq!(full.status.code(), Some(2), "{full:?}");
+    let said = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert!(said.contains("holds a search of another model"), "{said}");
+}
+
+#[test]
 fn an_unknown_model_lists_those_that_there_are() {
     let output = check(&["paxos"]);
     assert_eq!(output.status.code(), Some(2));

@@ -5,6 +5,7 @@ use super::model::{Budget, Cost, Model, Operation};
 use super::node::Facts;
 use super::step::ModelEvent;
 use raft_proto::{CheckQuorum, Message, RoleKind, Vote};
+use serde::{Deserialize, Serialize};
 
 /// Something that can happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) struct Choice {
 }
 
 /// What can happen to a node, without the contents of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum What {
     /// The message at this place in the network arrives. In the key of a step: the message of this
     /// number.

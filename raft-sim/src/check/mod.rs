@@ -27,7 +27,7 @@
 //!   and, in symmetric models, nodes may exchange their names.
 //! * A node takes an event at most once: equal states of one node are kept once, and so are its
 //!   steps (`tables.rs`). A state of the cluster is a few numbers (`state.rs`), a state that was
-//!   seen is 8 bytes (`seen.rs`).
+//!   seen is 8 bytes (`seen.rs`). States that wait may lie in files (`saved`).
 //! * Steps that lead nowhere new are left out (`choice.rs`, `search.rs`), each with the reason
 //!   beside it.
 //!
@@ -47,13 +47,17 @@ mod choice;
 pub mod counterexample;
 mod encoder;
 pub mod envelope;
+mod expand;
 pub mod history;
+mod links;
 pub mod model;
 pub mod models;
 pub mod node;
 pub mod outcome;
+mod queue;
 mod recovery;
 mod row;
+mod saved;
 mod search;
 mod seen;
 mod state;
@@ -63,11 +67,13 @@ pub mod world;
 
 pub use counterexample::Counterexample;
 pub use model::{Form, Model};
-pub use search::{Limits, Progress};
+pub use saved::SavedError;
+pub use search::{CheckError, Limits, Progress};
 
 use core::ops::ControlFlow;
 use outcome::{Mark, Violation};
 use search::{Found, Search};
+use std::path::Path;
 use world::WalkError;
 
 /// What a search came to.
@@ -99,27 +105,55 @@ impl Report {
 ///
 /// # Errors
 ///
-/// The model cannot begin: its settings are refused, or its opening breaks a property.
+/// The model cannot begin: its settings are refused.
 pub fn check(
     model: &Model,
     limits: Limits,
     on_progress: impl FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Report, WalkError> {
-    let search = match Search::new(model) {
-        Ok(search) => search,
-        Err(WalkError::Violation(violation)) => return Ok(broken_opening(violation)),
-        Err(error) => return Err(error),
+) -> Result<Report, CheckError> {
+    report(model, Search::new(model), limits, on_progress)
+}
+
+/// Like [`check`], with the search kept in a folder: one that a limit, `on_progress` or the end of
+/// its process stopped goes on from its last batch, to the same result. The states that wait and the
+/// way to each state are in files there, and not in memory.
+///
+/// The same build has to go on with it: that is noticed only by the steps that were taken already.
+///
+/// # Errors
+///
+/// As for [`check`]; or the files in the folder cannot be written or read, or are of another search.
+pub fn check_in(
+    folder: &Path,
+    model: &Model,
+    limits: Limits,
+    on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, CheckError> {
+    let search = Search::open(model, limits, folder);
+    report(model, search, limits, on_progress)
+}
+
+fn report(
+    model: &Model,
+    search: Result<Search<'_>, CheckError>,
+    limits: Limits,
+    on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Report, CheckError> {
+    let search = match search {
+        Err(CheckError::Walk(WalkError::Violation(violation))) => {
+            return Ok(broken_opening(violation));
+        }
+        search => search?,
     };
-    let found = search.run(limits, on_progress);
     let Found {
         progress,
         is_complete,
         marks,
+        counterexample,
         sizes,
-        ..
-    } = found;
+    } = search.run(limits, on_progress)?;
     let (reached, missed) = (model.reaches.iter()).partition(|mark| marks.contains(**mark));
-    let counterexample = match found.counterexample {
+    let counterexample = match counterexample {
         Some((path, violation)) => Some(Counterexample::walk(model, &path, violation)?),
         None => None,
     };

@@ -4,6 +4,7 @@ use super::envelope::Envelope;
 use super::node::Node;
 use crate::checker::Fingerprint;
 use raft_proto::{EntryId, Index, NodeId, RequestId, Term};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The result of a step of one node.
@@ -77,7 +78,7 @@ impl Violation {
 }
 
 /// A set of [`Mark`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks(u32);
 
 macro_rules! marks {

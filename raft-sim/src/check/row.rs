@@ -1,8 +1,8 @@
-//! States that wait to be expanded, and how each state was reached.
+//! States side by side, as words.
 
 use super::state::State;
 
-/// States in a row, as words.
+/// States in a row.
 #[derive(Debug, Default)]
 pub(super) struct Row {
     words: Vec<u32>,
@@ -33,23 +33,5 @@ impl Row {
 
     pub(super) fn bytes(&self) -> usize {
         self.words.capacity() * 4 + self.ends.capacity() * 8
-    }
-}
-
-/// How a state was reached: the number of the state before it, and which choice was taken there.
-#[derive(Clone, Copy)]
-pub(super) struct Link(u64);
-
-impl Link {
-    pub(super) fn new(parent: u64, choice: u16) -> Link {
-        Link(parent << 16 | u64::from(choice))
-    }
-
-    pub(super) fn parent(self) -> u64 {
-        self.0 >> 16
-    }
-
-    pub(super) fn choice(self) -> u16 {
-        self.0 as u16
     }
 }

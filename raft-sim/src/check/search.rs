@@ -6,19 +6,21 @@
 //! the new states, in the order of the batch. So the order of everything, and with it the number of
 //! every state and the counterexample, does not depend on how many cores there are.
 
-use super::choice::{Choice, OnItsWay, What, choices, is_outlived};
+use super::expand::{Broken, Expander, Part};
+use super::links::{Link, Links};
 use super::model::Model;
-use super::node::Facts;
-use super::outcome::{Mark, Marks, Violation};
-use super::row::{Link, Row};
+use super::outcome::{Marks, Violation};
+use super::queue::Queue;
+use super::row::Row;
+use super::saved::{Folder, Group, Opened, Position, SavedError};
 use super::seen::Seen;
 use super::state::State;
 use super::tables::{HistoryKey, StepKey, Tables};
-use super::world::{WalkError, World, place};
+use super::world::{WalkError, World};
 use core::ops::ControlFlow;
-use raft_proto::RoleKind;
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// When a search ends early, and what else it looks at.
@@ -42,10 +44,10 @@ pub struct Progress {
     /// How many steps the latest states are away from the first.
     pub depth: u32,
     /// States of the present level that are still to be expanded.
-    pub left: usize,
-    /// What the tables, the fingerprints, the links and the states to be expanded take, in bytes.
+    pub left: u64,
+    /// What the fingerprints, the links and the states to be expanded take in memory, in bytes.
     pub memory: usize,
-    /// Since the search began.
+    /// How long it has searched, before it was interrupted, too.
     pub elapsed: Duration,
 }
 
@@ -64,44 +66,15 @@ pub(super) struct Found {
     pub sizes: [usize; 4],
 }
 
-/// What comes of a part of a batch.
-#[derive(Default)]
-struct Part {
-    new: Row,
-    /// Of each new state.
-    born: Vec<Born>,
-    missing_steps: Vec<StepKey>,
-    missing_histories: Vec<HistoryKey>,
-    violation: Option<Broken>,
-    marks: Marks,
-    transitions: u64,
-}
-
-impl Part {
-    /// The choice of this number breaks a property.
-    fn breaks(&mut self, state: usize, choice: u16, violation: Violation) {
-        let choice = Some(choice);
-        self.violation.get_or_insert(Broken {
-            state,
-            choice,
-            violation,
-        });
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Born {
-    print: u64,
-    /// The place of the state that it comes from, in the level.
-    parent: usize,
-    choice: u16,
-}
-
-/// A violation: in a state of the level, by its place there, or by a choice in it.
-struct Broken {
-    state: usize,
-    choice: Option<u16>,
-    violation: Violation,
+/// Why a search ends before it has a result.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The model cannot begin.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// The search cannot be kept in its folder, or not go on from it.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
 }
 
 /// A search of one model.
@@ -109,60 +82,92 @@ pub(super) struct Search<'m> {
     model: &'m Model,
     tables: Tables<'m>,
     seen: Seen,
-    links: Vec<Link>,
-    /// The states of the present level, whose numbers begin here.
-    level: Row,
-    first: u64,
-    next: Row,
-    marks: Marks,
-    transitions: u64,
-    depth: u32,
+    links: Links,
+    queue: Queue,
+    /// Where it is kept, if it is.
+    folder: Option<Folder>,
+    /// Where it is. Fields that others hold are up to date only in what is saved.
+    at: Position,
     began: Instant,
     /// Nodes from which a cluster can go on.
     recovered: FxHashSet<Vec<u32>>,
 }
 
-/// How many states are expanded before new ones are entered.
-const BATCH: usize = 1 << 14;
-/// How many one core takes at a time.
+/// How many states one core takes at a time.
 const PART: usize = 1 << 7;
 
 impl<'m> Search<'m> {
-    /// A search that has seen the first state.
-    pub(super) fn new(model: &'m Model) -> Result<Search<'m>, WalkError> {
-        let world = World::new(model)?;
+    /// A search that has seen the first state, in memory.
+    pub(super) fn new(model: &'m Model) -> Result<Search<'m>, CheckError> {
         let mut tables = Tables::new(model);
-        let mut state = State {
-            budget: world.budget.words(),
-            ..State::default()
+        let first = first_state(model, &mut tables)?;
+        let mut search = Search {
+            model,
+            tables,
+            seen: Seen::new(),
+            links: Links::Memory(Vec::new()),
+            queue: Queue::in_memory(),
+            folder: None,
+            at: Position::default(),
+            began: Instant::now(),
+            recovered: FxHashSet::default(),
         };
-        state.nodes = (world.nodes.into_iter())
-            .map(|node| tables.keep_node(node))
-            .collect();
-        state.history = tables.keep_history(world.history);
-        let sent: Vec<u32> = (world.network.into_iter())
-            .map(|(_, envelope)| tables.keep_envelope(envelope))
-            .collect();
-        state.add_messages(&sent, &tables);
+        search.begin(&first)?;
+        Ok(search)
+    }
+
+    /// A search that is kept in a folder: it goes on from where an earlier one stopped there.
+    pub(super) fn open(
+        model: &'m Model,
+        limits: Limits,
+        path: &Path,
+    ) -> Result<Search<'m>, CheckError> {
+        let mut tables = Tables::new(model);
+        let first = first_state(model, &mut tables)?;
+        let Opened {
+            mut folder,
+            levels,
+            mut records,
+            at,
+        } = Folder::open(path, model, limits.recovery)?;
         let mut seen = Seen::new();
-        seen.insert(state.print(&tables));
-        let mut level = Row::default();
-        level.push(&state);
-        Ok(Search {
+        if let Some(at) = at {
+            folder.for_each_group(|group| tables.extend(group))?;
+            if tables.digest() != at.tables {
+                return Err(folder.another_build().into());
+            }
+            records.for_each(at.states, |print| {
+                seen.insert(print);
+            })?;
+        }
+        let mut search = Search {
             model,
             tables,
             seen,
-            links: vec![Link::new(0, 0)],
-            level,
-            first: 0,
-            next: Row::default(),
-            // What the opening reached is not explored.
-            marks: Marks::NONE,
-            transitions: 0,
-            depth: 0,
+            links: Links::File(records),
+            queue: Queue::Files(levels),
+            folder: Some(folder),
+            at: at.unwrap_or_default(),
             began: Instant::now(),
             recovered: FxHashSet::default(),
-        })
+        };
+        if at.is_none() {
+            search.begin(&first)?;
+        }
+        Ok(search)
+    }
+
+    /// Enters the first state. What the opening reached is not explored.
+    fn begin(&mut self, first: &State) -> Result<(), SavedError> {
+        let print = first.print(&self.tables);
+        self.seen.insert(print);
+        self.links.push(print, Link::FIRST)?;
+        let mut words = Vec::new();
+        first.write(&mut words);
+        self.queue.push(&words)?;
+        self.queue.next_level()?;
+        self.at.in_level = 1;
+        self.save()
     }
 
     /// Searches until the end or a limit.
@@ -170,78 +175,93 @@ impl<'m> Search<'m> {
         mut self,
         limits: Limits,
         mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
-    ) -> Found {
+    ) -> Result<Found, SavedError> {
         let mut is_complete = true;
         let mut counterexample = None;
-        'levels: while self.level.len() > 0 {
-            for start in (0..self.level.len()).step_by(BATCH) {
-                let end = (start + BATCH).min(self.level.len());
-                let mut broken = self.expand(start, end);
-                if broken.is_none() && limits.recovery {
-                    broken = self.recover(start, end);
-                }
-                if let Some(broken) = broken {
-                    let mut path = self.path_to(self.first + broken.state as u64);
-                    path.extend(broken.choice);
-                    counterexample = Some((path, broken.violation));
-                    is_complete = false;
-                    break 'levels;
-                }
-                let progress = self.progress(self.level.len() - end);
-                let goes_on = on_progress(progress).is_continue();
-                let has_time = limits.time.is_none_or(|most| progress.elapsed < most);
-                if !goes_on
-                    || !has_time
-                    || limits.states.is_some_and(|most| progress.states >= most)
-                {
-                    is_complete = false;
-                    break 'levels;
-                }
+        while self.at.in_level > 0 {
+            let batch = self.queue.batch()?;
+            if batch.len() == 0 {
+                self.next_level()?;
+                continue;
             }
-            self.first += self.level.len() as u64;
-            self.level = std::mem::take(&mut self.next);
-            self.depth += u32::from(self.level.len() > 0);
+            let mut broken = self.expand(&batch)?;
+            if broken.is_none() && limits.recovery {
+                broken = self.recover(&batch);
+            }
+            if let Some(broken) = broken {
+                let number = self.at.first + self.at.expanded + broken.state as u64;
+                let mut path = self.links.path_to(number)?;
+                path.extend(broken.choice);
+                counterexample = Some((path, broken.violation));
+                is_complete = false;
+                break;
+            }
+            self.at.expanded += batch.len() as u64;
+            self.save()?;
+            let progress = self.progress();
+            let goes_on = on_progress(progress).is_continue();
+            let has_time = limits.time.is_none_or(|most| self.began.elapsed() < most);
+            let has_room = limits.states.is_none_or(|most| progress.states < most);
+            if !(goes_on && has_time && has_room) {
+                is_complete = false;
+                break;
+            }
         }
-        Found {
-            progress: self.progress(0),
+        Ok(Found {
+            progress: self.progress(),
             is_complete,
-            marks: self.marks,
+            marks: self.at.marks,
             counterexample,
             sizes: self.tables.sizes(),
-        }
+        })
     }
 
-    fn progress(&self, left: usize) -> Progress {
-        let rows = self.level.bytes() + self.next.bytes();
+    fn next_level(&mut self) -> Result<(), SavedError> {
+        self.at.first += self.at.in_level;
+        self.at.in_level = self.seen.len() as u64 - self.at.first;
+        self.at.expanded = 0;
+        self.at.depth += u32::from(self.at.in_level > 0);
+        self.queue.next_level()?;
+        self.save()
+    }
+
+    /// Writes down where it is, so that another search can go on from here.
+    fn save(&mut self) -> Result<(), SavedError> {
+        let at = Position {
+            states: self.seen.len() as u64,
+            tables: self.tables.digest(),
+            millis: self.elapsed().as_millis() as u64, // Of less than 584 million years.
+            ..self.at
+        };
+        if let (Some(folder), Queue::Files(levels), Links::File(records)) =
+            (&mut self.folder, &mut self.queue, &mut self.links)
+        {
+            folder.save(at, levels, records)?;
+        }
+        Ok(())
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.at.millis) + self.began.elapsed()
+    }
+
+    fn progress(&self) -> Progress {
         Progress {
             states: self.seen.len() as u64,
-            transitions: self.transitions,
-            depth: self.depth,
-            left,
-            memory: self.seen.bytes() + self.links.capacity() * 8 + rows,
-            elapsed: self.began.elapsed(),
+            transitions: self.at.transitions,
+            depth: self.at.depth,
+            left: self.at.in_level - self.at.expanded,
+            memory: self.seen.bytes() + self.links.bytes() + self.queue.bytes(),
+            elapsed: self.elapsed(),
         }
-    }
-
-    fn path_to(&self, number: u64) -> Vec<u16> {
-        let mut path = Vec::new();
-        let mut at = number;
-        while at != 0
-            && let Some(link) = self.links.get(at as usize)
-        {
-            path.push(link.choice());
-            at = link.parent();
-        }
-        path.reverse();
-        path
     }
 
     /// Tries whether the cluster can go on from each state of a batch. Of states with equal nodes, one
     /// is tried.
-    fn recover(&mut self, start: usize, end: usize) -> Option<Broken> {
+    fn recover(&mut self, batch: &Row) -> Option<Broken> {
         let (mut tried, mut state) = (Vec::new(), State::default());
-        for at in start..end {
-            state.read(self.level.get(at), self.model.nodes());
+        for at in 0..batch.len() {
+            state.read(batch.get(at), self.model.nodes());
             if self.recovered.insert(state.nodes.clone()) {
                 tried.push((at, state.clone()));
             }
@@ -261,40 +281,46 @@ impl<'m> Search<'m> {
     }
 
     /// Expands a batch. Returns the first violation.
-    fn expand(&mut self, start: usize, end: usize) -> Option<Broken> {
-        let starts: Vec<usize> = (start..end).step_by(PART).collect();
+    fn expand(&mut self, batch: &Row) -> Result<Option<Broken>, SavedError> {
+        let starts: Vec<usize> = (0..batch.len()).step_by(PART).collect();
         let mut parts: Vec<Option<Part>> = starts.iter().map(|_| None).collect();
         loop {
+            let expander = Expander {
+                model: self.model,
+                tables: &self.tables,
+                seen: &self.seen,
+            };
             let expand = |(part, from): (&mut Option<Part>, &usize)| {
                 if part.is_none() {
-                    *part = Some(self.part(*from, (*from + PART).min(end)));
+                    *part = Some(expander.part(batch, *from..(*from + PART).min(batch.len())));
                 }
             };
             parts.par_iter_mut().zip(&starts).for_each(expand);
-            if !self.supply(&mut parts) {
+            if !self.supply(&mut parts)? {
                 break;
             }
         }
+        let first = self.at.first + self.at.expanded;
         let mut violation = None;
         for part in parts.into_iter().flatten() {
-            self.marks.extend(part.marks);
-            self.transitions += part.transitions;
+            self.at.marks.extend(part.marks);
+            self.at.transitions += part.transitions;
             for (at, born) in part.born.iter().enumerate() {
                 if self.seen.insert(born.print) {
-                    self.next.push_words(part.new.get(at));
-                    let parent = self.first + born.parent as u64;
-                    self.links.push(Link::new(parent, born.choice));
+                    self.queue.push(part.new.get(at))?;
+                    let link = Link::new(first + born.parent as u64, born.choice);
+                    self.links.push(born.print, link)?;
                 }
             }
             if violation.is_none() {
                 violation = part.violation;
             }
         }
-        violation
+        Ok(violation)
     }
 
     /// Takes the steps that parts lack, and puts those parts back. Whether there were any.
-    fn supply(&mut self, parts: &mut [Option<Part>]) -> bool {
+    fn supply(&mut self, parts: &mut [Option<Part>]) -> Result<bool, SavedError> {
         let (mut steps, mut histories) = (FxHashSet::default(), FxHashSet::default());
         for slot in parts.iter_mut() {
             if let Some(part) = slot
@@ -308,163 +334,34 @@ impl<'m> Search<'m> {
         // Sorted, so that numbers are given in the same order everywhere.
         let mut steps: Vec<StepKey> = steps.into_iter().collect();
         steps.sort_unstable();
-        let tables = &self.tables;
-        let taken: Vec<_> = steps.par_iter().map(|key| tables.take(*key)).collect();
-        for taken in taken.into_iter().flatten() {
-            self.tables.keep(taken);
-        }
         let mut histories: Vec<HistoryKey> = histories.into_iter().collect();
         histories.sort_unstable();
-        for key in &histories {
-            self.tables.record(*key);
+        if steps.is_empty() && histories.is_empty() {
+            return Ok(false);
         }
-        !steps.is_empty() || !histories.is_empty()
-    }
-
-    /// Makes the successors of some states of the level.
-    fn part(&self, start: usize, end: usize) -> Part {
-        let mut part = Part::default();
-        let (mut state, mut next, mut all) = (State::default(), State::default(), Vec::new());
-        for at in start..end {
-            state.read(self.level.get(at), self.model.nodes());
-            if self.model.reductions.outlived {
-                self.forget_outlived(&mut state, &mut part);
-            }
-            self.choices(&state, &mut all);
-            for (choice, number) in all.iter().zip(0..) {
-                match self.follow(&state, *choice, &mut next, &mut part) {
-                    Step::Leads => {}
-                    Step::LeadsNowhere => continue,
-                    Step::Breaks(violation) => {
-                        part.breaks(at, number, violation);
-                        continue;
-                    }
-                }
-                part.transitions += 1;
-                let print = next.print(&self.tables);
-                if self.seen.contains(print) {
-                    continue;
-                }
-                match self.check(&next) {
-                    Ok(marks) => part.marks.extend(marks),
-                    Err(violation) => part.breaks(at, number, violation),
-                }
-                part.new.push(&next);
-                let (parent, choice) = (at, number);
-                part.born.push(Born {
-                    print,
-                    parent,
-                    choice,
-                });
-            }
+        let group = Group { steps, histories };
+        self.tables.extend(&group);
+        if let Some(folder) = &mut self.folder {
+            folder.note(&group)?;
         }
-        part
-    }
-
-    /// Forgets messages that can never matter again: see [`is_outlived`].
-    fn forget_outlived(&self, state: &mut State, part: &mut Part) {
-        let nodes = &state.nodes;
-        state.network.retain(|message| {
-            let envelope = self.tables.envelope(*message);
-            let node = place(envelope.to, nodes.len()).and_then(|at| nodes.get(at));
-            let Some(node) = node.copied() else {
-                return false; // Only messages to nodes of the model are kept.
-            };
-            if !is_outlived(&envelope.message, self.tables.facts(node)) {
-                return true;
-            }
-            let key = (node, What::Receives(*message));
-            match self.tables.effect(key) {
-                Some((_, effect)) => !effect.is_nothing_to(node),
-                None => {
-                    part.missing_steps.push(key);
-                    true
-                }
-            }
-        });
-    }
-
-    fn choices(&self, state: &State, all: &mut Vec<Choice>) {
-        let tables = &self.tables;
-        let nodes: Vec<&Facts> = state.nodes.iter().map(|it| tables.facts(*it)).collect();
-        let network = state.network.iter().map(|it| OnItsWay {
-            print: tables.envelope_print(*it),
-            // Only messages to nodes of the model are kept.
-            to: place(tables.envelope(*it).to, nodes.len()).unwrap_or_default() as u8,
-        });
-        choices(self.model, &nodes, network, &state.budget(), all);
-    }
-
-    /// The state after a choice, in `next`.
-    fn follow(&self, state: &State, choice: Choice, next: &mut State, part: &mut Part) -> Step {
-        let at = usize::from(choice.node);
-        let Some(node) = state.nodes.get(at).copied() else {
-            return Step::LeadsNowhere;
-        };
-        let (mut delivered, mut what) = (None, choice.what);
-        if let What::Receives(place) = what {
-            delivered = Some(place as usize).filter(|_| choice.cost.is_none());
-            match state.network.get(place as usize) {
-                Some(message) => what = What::Receives(*message),
-                None => return Step::LeadsNowhere,
-            }
-        }
-        let key = (node, what);
-        let Some((number, effect)) = self.tables.effect(key) else {
-            part.missing_steps.push(key);
-            return Step::LeadsNowhere;
-        };
-        part.marks.extend(effect.marks);
-        if let Some(violation) = &effect.violation {
-            return Step::Breaks(violation.clone());
-        }
-        if self.model.reductions.idle && effect.is_nothing_to(node) {
-            return Step::LeadsNowhere;
-        }
-        next.history = state.history;
-        if !effect.observed.is_empty() {
-            let key = (state.history, number);
-            match self.tables.history_after(key) {
-                None => {
-                    part.missing_histories.push(key);
-                    return Step::LeadsNowhere;
-                }
-                Some(Err(violation)) => return Step::Breaks(violation.clone()),
-                Some(Ok(history)) => next.history = *history,
-            }
-        }
-        next.nodes.clone_from(&state.nodes);
-        if let Some(slot) = next.nodes.get_mut(at) {
-            *slot = effect.node;
-        }
-        next.budget = match choice.cost {
-            Some(cost) => state.budget().without(cost).words(),
-            None => state.budget,
-        };
-        next.network.clone_from(&state.network);
-        if let Some(delivered) = delivered {
-            next.network.remove(delivered);
-        }
-        next.add_messages(&effect.sent, &self.tables);
-        Step::Leads
-    }
-
-    /// Checks a state, and says what is rare in it.
-    fn check(&self, state: &State) -> Result<Marks, Violation> {
-        let nodes: Vec<&Facts> = (state.nodes.iter())
-            .map(|it| self.tables.facts(*it))
-            .collect();
-        self.tables.history(state.history).check(&nodes)?;
-        let mut marks = Marks::NONE;
-        let leads = |it: &&&Facts| it.role == RoleKind::Leader;
-        marks.add_if(nodes.iter().filter(leads).count() > 1, Mark::TwoLeaders);
-        Ok(marks)
+        Ok(true)
     }
 }
 
-/// What a choice comes to.
-enum Step {
-    Leads,
-    LeadsNowhere,
-    Breaks(Violation),
+/// The state in which a model begins.
+fn first_state(model: &Model, tables: &mut Tables<'_>) -> Result<State, WalkError> {
+    let world = World::new(model)?;
+    let mut state = State {
+        budget: world.budget.words(),
+        ..State::default()
+    };
+    state.nodes = (world.nodes.into_iter())
+        .map(|node| tables.keep_node(node))
+        .collect();
+    state.history = tables.keep_history(world.history);
+    let sent: Vec<u32> = (world.network.into_iter())
+        .map(|(_, envelope)| tables.keep_envelope(envelope))
+        .collect();
+    state.add_messages(&sent, tables);
+    Ok(state)
 }

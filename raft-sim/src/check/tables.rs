@@ -8,14 +8,16 @@
 //! "Equal" means equal canonical forms. A collision of fingerprints of two of these (64 bits each)
 //! would hide states; with a million of them its probability is below one in ten million.
 
-use super::canonical::{Canonical, Renaming};
+use super::canonical::{Canonical, Renaming, scatter};
 use super::choice::What;
 use super::envelope::Envelope;
 use super::history::History;
 use super::model::Model;
 use super::node::{Facts, Node};
 use super::outcome::{Marks, Observed, Outcome, Violation};
+use super::saved::Group;
 use super::world::place;
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 /// Something that is kept once, and its fingerprint under each renaming of the nodes.
@@ -30,6 +32,8 @@ struct Kept<T> {
 struct Once<T> {
     all: Vec<Kept<T>>,
     by_print: FxHashMap<u64, u32>,
+    /// Of all fingerprints, in order.
+    digest: u64,
 }
 
 impl<T> Once<T> {
@@ -37,6 +41,7 @@ impl<T> Once<T> {
         Once {
             all: Vec::new(),
             by_print: FxHashMap::default(),
+            digest: 0,
         }
     }
 
@@ -45,6 +50,7 @@ impl<T> Once<T> {
         let print = prints.first().copied().unwrap_or_default();
         *self.by_print.entry(print).or_insert_with(|| {
             self.all.push(Kept { what, prints });
+            self.digest = scatter(self.digest ^ print);
             next
         })
     }
@@ -81,7 +87,7 @@ impl Effect {
 }
 
 /// A step that was taken and not kept yet.
-pub(super) struct Taken {
+struct Taken {
     key: StepKey,
     outcome: Outcome,
     facts: Facts,
@@ -204,7 +210,7 @@ impl<'m> Tables<'m> {
     }
 
     /// Takes a step. Needs no change of the tables, so that many can be taken at once.
-    pub(super) fn take(&self, key: StepKey) -> Option<Taken> {
+    fn take(&self, key: StepKey) -> Option<Taken> {
         let (node, what) = key;
         let mut envelope = None;
         if let What::Receives(number) = what {
@@ -228,7 +234,7 @@ impl<'m> Tables<'m> {
     }
 
     /// Keeps a step.
-    pub(super) fn keep(&mut self, taken: Taken) {
+    fn keep(&mut self, taken: Taken) {
         let outcome = taken.outcome;
         let node = (self.nodes).keep(taken.print, (outcome.node, taken.facts));
         let envelopes = &mut self.envelopes;
@@ -246,8 +252,21 @@ impl<'m> Tables<'m> {
         self.steps.insert(taken.key, number);
     }
 
+    /// Takes steps, all at once, and makes histories take in their facts.
+    pub(super) fn extend(&mut self, group: &Group) {
+        let tables = &*self;
+        let take = |key: &StepKey| tables.take(*key);
+        let taken: Vec<Option<Taken>> = group.steps.par_iter().map(take).collect();
+        for taken in taken.into_iter().flatten() {
+            self.keep(taken);
+        }
+        for key in &group.histories {
+            self.record(*key);
+        }
+    }
+
     /// Makes a history take in an effect's facts.
-    pub(super) fn record(&mut self, key: HistoryKey) {
+    fn record(&mut self, key: HistoryKey) {
         let (history, effect) = key;
         let Some(effect) = self.effects.get(effect as usize) else {
             return;
@@ -255,6 +274,16 @@ impl<'m> Tables<'m> {
         let next = self.history(history).after(&effect.observed);
         let next = next.map(|next| self.keep_history(next));
         self.next.insert(key, next);
+    }
+
+    /// A fingerprint of everything in them.
+    pub(super) fn digest(&self) -> u64 {
+        let digests = [
+            self.nodes.digest,
+            self.envelopes.digest,
+            self.histories.digest,
+        ];
+        digests.into_iter().fold(0, |all, it| scatter(all ^ it))
     }
 
     /// How many different nodes, messages, histories and steps there were.

@@ -9,7 +9,9 @@ use clap::Args;
 use core::ops::ControlFlow;
 use core::time::Duration;
 use raft_sim::check::models::{self, Entry};
-use raft_sim::check::{Counterexample, Form, Limits, Model, Progress, Report, check};
+use raft_sim::check::{
+    CheckError, Counterexample, Form, Limits, Model, Progress, Report, SavedError, check, check_in,
+};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
@@ -41,6 +43,10 @@ pub(super) struct CheckArgs {
     /// End a search after this time, such as 60s or 10m
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     time: Option<Duration>,
+    /// Keep the search in this folder, and go on from where an earlier one stopped there, with the same
+    /// build. The states that wait are then on disk, not in memory: some 70 bytes a state
+    #[arg(long, value_name = "FOLDER", conflicts_with = "replay")]
+    resume: Option<PathBuf>,
     /// Walk the counterexample in this file again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "short"])]
     replay: Option<PathBuf>,
@@ -125,7 +131,7 @@ fn search(model: &Model, args: &CheckArgs, interrupted: &AtomicBool) -> CommandR
         time: args.time,
     };
     let bar = progress::states();
-    let report = check(model, limits, |now| {
+    let on_progress = |now: Progress| {
         bar.set_position(now.states);
         bar.set_message(progress_line(&now));
         if interrupted.load(Ordering::Relaxed) {
@@ -133,9 +139,17 @@ fn search(model: &Model, args: &CheckArgs, interrupted: &AtomicBool) -> CommandR
         } else {
             ControlFlow::Continue(())
         }
-    });
+    };
+    let report = match &args.resume {
+        Some(folder) => check_in(&folder.join(model.name), model, limits, on_progress),
+        None => check(model, limits, on_progress),
+    };
     bar.finish_and_clear();
-    let report = report.map_err(|error| io::Error::other(error.to_string()))?;
+    let report = report.map_err(|error| match error {
+        CheckError::Saved(error @ SavedError::Io { .. }) => io::Error::other(error).into(),
+        CheckError::Saved(error) => usage(format!("--resume: {error}")),
+        CheckError::Walk(error) => io::Error::other(error).into(),
+    })?;
     let mut out = io::stdout().lock();
     print(model, &report, &mut out)?;
     if let Some(found) = &report.counterexample {
@@ -150,6 +164,12 @@ fn search(model: &Model, args: &CheckArgs, interrupted: &AtomicBool) -> CommandR
         )?;
     }
     if report.passed() && !report.is_complete {
+        if args.resume.is_none() {
+            writeln!(
+                out,
+                "  with --resume FOLDER the same command would go on where it stopped"
+            )?;
+        }
         return Ok(Outcome::Interrupted);
     }
     Ok(Outcome::of(report.passed()))

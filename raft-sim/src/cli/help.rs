@@ -207,6 +207,7 @@ Examples:
   raft-sim check --short --recovery          all, in their short forms; a leader is electable
                                              from every state
   raft-sim check                             all models, one after another
+  raft-sim check --time 10m --resume folder  each for ten minutes; again: for ten minutes more
   raft-sim check figure8 --mutant figure-8   with a known mistake built into the core
   raft-sim check --replay figure8.check --mutant figure-8
                                              that counterexample again
