@@ -44,7 +44,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     time: Option<Duration>,
     /// Keep the search in this folder, and go on from where an earlier one stopped there, with the same
-    /// build. The states that wait are then on disk, not in memory: some 70 bytes a state
+    /// build. The states that wait are then on disk, not in memory
     #[arg(long, value_name = "FOLDER", conflicts_with = "replay")]
     resume: Option<PathBuf>,
     /// Walk the counterexample in this file again
