@@ -1,111 +1,88 @@
 //! A replicated counter: three nodes on loopback TCP with disks, killed and started again.
-use bytes::{Buf, BufMut};
+use bytes::Bytes;
 use raft_driver_thread::raft_proto::{ClusterId, Config, Member, NodeId, ReadMode, Start};
+use raft_driver_thread::sessions::{Session, Sessions};
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
-use raft_driver_thread::{Commands, Node, Options, RecorderOptions, StateMachine};
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use raft_driver_thread::{Commands, Node, Options, RecorderOptions, StateMachine, fresh_seed};
 use std::{error::Error, io, path::Path, thread, time::Duration};
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Counter {
     count: u64,
-    clients: BTreeMap<u64, LastCommand>,
-}
-
-/// A client's last command. One that comes again is answered again, but not applied (thesis 6.3).
-#[derive(Clone, Default)]
-struct LastCommand {
-    number: u64,
-    answer: u64,
 }
 
 impl StateMachine for Counter {
     type Answer = u64;
-    type Snapshot = Counter;
+    type Snapshot = u64;
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<u64>) {
         for command in commands {
-            let mut payload = command.payload; // The client, the command's number, and "+++".
-            let last = self.clients.entry(payload.get_u64_le()).or_default();
-            let number = payload.get_u64_le();
-            if number > last.number {
-                self.count += payload.len() as u64; // "+++" adds three.
-                let answer = self.count;
-                *last = LastCommand { number, answer };
-            }
-            answers.push(last.answer);
+            self.count += command.payload.len() as u64; // "+++" adds three.
+            answers.push(self.count);
         }
     }
-    fn snapshot(&mut self) -> Counter {
-        self.clone()
+    fn snapshot(&mut self) -> u64 {
+        self.count
     }
-    fn write_snapshot(counter: Counter, writer: &mut dyn io::Write) -> io::Result<()> {
-        writer.write_all(&counter.count.to_le_bytes())?;
-        for (client, last) in counter.clients {
-            for number in [client, last.number, last.answer] {
-                writer.write_all(&number.to_le_bytes())?;
-            }
-        }
-        Ok(())
+    fn write_snapshot(count: u64, writer: &mut dyn io::Write) -> io::Result<()> {
+        writer.write_all(&count.to_le_bytes())
     }
     fn restore(&mut self, reader: &mut dyn io::Read) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        let mut rest = &bytes[..];
-        (self.count, self.clients) = (rest.get_u64_le(), BTreeMap::new());
-        while rest.has_remaining() {
-            let client = rest.get_u64_le();
-            let (number, answer) = (rest.get_u64_le(), rest.get_u64_le());
-            self.clients.insert(client, LastCommand { number, answer });
-        }
+        let mut bytes = [0; 8];
+        reader.read_exact(&mut bytes)?;
+        self.count = u64::from_le_bytes(bytes);
         Ok(())
     }
 }
 
-/// From the operating system. A process id would not do: in a container it is always the same.
-fn random() -> u64 {
-    RandomState::new().hash_one(())
-}
+/// Each command is applied once, however often it is proposed (thesis 6.3).
+type CounterNode = Node<Sessions<Counter>>;
 
-fn start(id: u64, ports: [u16; 3], data_dir: &Path) -> Result<Node<Counter>, Box<dyn Error>> {
+fn start(id: u64, ports: [u16; 3], data_dir: &Path) -> Result<CounterNode, Box<dyn Error>> {
     let address = |id: u64| format!("127.0.0.1:{}", ports[id as usize - 1]);
     let member = |id| Member::voter(NodeId(id)).with_context(address(id));
     let members = (1..=3).map(member).collect();
     let start = Start::Bootstrap { members };
     // The seed is another one at each start, so that no split vote is repeated after a restart.
-    let mut options = Options::new(Config::new(ClusterId(1), NodeId(id), start, random()));
+    let mut options = Options::new(Config::new(ClusterId(1), NodeId(id), start, fresh_seed()));
     options.recorder = Some(RecorderOptions::new(
         data_dir.join(format!("recorded-{id}")),
     ));
     let storage = DiskStorage::open(data_dir.join(id.to_string()))?;
     let tcp = TcpOptions::new(Security::PlaintextUnauthenticated);
     let transport = TcpTransport::bind(&address(id), tcp)?;
-    let node = Node::start(options, storage, transport, Counter::default())?;
+    let node = Node::start(
+        options,
+        storage,
+        transport,
+        Sessions::new(Counter::default()),
+    )?;
     Ok(node)
 }
 
 /// Adds three in each of two rounds, and returns the last count. The ports have to be free.
 pub fn run(ports: [u16; 3], data_dir: &Path) -> Result<u64, Box<dyn Error>> {
-    let (client, mut count) = (random(), 0);
+    let pause = || thread::sleep(Duration::from_millis(10));
+    let (client, mut count) = (Session::new(fresh_seed()), 0);
     for round in 1..=2 {
         let start = |id| start(id, ports, data_dir);
         let nodes = [start(1)?, start(2)?, start(3)?];
-        let mut command = Vec::new();
-        command.put_u64_le(client);
-        command.put_u64_le(round);
-        command.put_slice(b"+++");
         // Every node is asked until one of them, the leader, has applied the command. An attempt
-        // that failed may yet be applied, too (`RequestError::Unknown`): the command's number makes
-        // that harmless.
+        // that failed may yet be applied, too (`RequestError::Unknown`): that is harmless, as the
+        // command is recognized.
         let limit = Duration::from_secs(2);
-        let applies = |node: &Node<Counter>| node.execute(command.clone(), limit).is_ok();
-        let pause = || thread::sleep(Duration::from_millis(10));
-        while !nodes.iter().any(applies) {
-            pause(); // There is no leader yet.
-        }
+        let execute = |command: &Bytes| loop {
+            let ask = |node: &CounterNode| node.execute(command.clone(), limit).ok();
+            match nodes.iter().find_map(ask) {
+                Some(applied) => return applied.answer,
+                None => pause(), // There is no leader yet.
+            }
+        };
+        execute(&client.open());
+        let add_three = client.request(b"+++");
+        execute(add_three.command()); // `SessionAnswer::Answer` with the count.
         count = loop {
-            let read = nodes[0].read(ReadMode::Quorum, |counter| counter.count);
+            let read = nodes[0].read(ReadMode::Quorum, |sessions| sessions.machine().count);
             if let Ok(count) = read.wait() {
                 break count;
             }

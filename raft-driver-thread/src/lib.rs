@@ -119,6 +119,8 @@ mod open_files;
 mod options;
 mod recorder;
 mod scrub_thread;
+#[cfg(feature = "sessions")]
+pub mod sessions;
 mod shared;
 mod shared_core;
 mod snapshot_sending;

@@ -85,8 +85,12 @@ pub struct Digest {
 
 /// Commands to be applied, in order.
 #[derive(Clone, Debug)]
-pub struct Commands<'a> {
-    entries: raft_proto::Iter<'a>,
+pub struct Commands<'a>(Source<'a>);
+
+#[derive(Clone, Debug)]
+enum Source<'a> {
+    Entries(raft_proto::Iter<'a>),
+    One(Option<Command<'a>>),
 }
 
 /// One command.
@@ -102,9 +106,12 @@ impl<'a> Commands<'a> {
     /// The commands among these entries, as a node hands them to its state machine. For tests of a
     /// state machine without a node.
     pub fn new(entries: &'a Entries) -> Commands<'a> {
-        Commands {
-            entries: entries.iter(),
-        }
+        Commands(Source::Entries(entries.iter()))
+    }
+
+    /// One command, for a state machine that wraps another, and gives it a part of what was proposed.
+    pub fn one(command: Command<'a>) -> Commands<'a> {
+        Commands(Source::One(Some(command)))
     }
 }
 
@@ -113,7 +120,11 @@ impl<'a> Iterator for Commands<'a> {
 
     fn next(&mut self) -> Option<Command<'a>> {
         let command = |entry: &raft_proto::Entry<'_>| entry.kind() == EntryKind::Command;
-        let entry = self.entries.find(command)?;
+        let entries = match &mut self.0 {
+            Source::Entries(entries) => entries,
+            Source::One(command) => return command.take(),
+        };
+        let entry = entries.find(command)?;
         Some(Command {
             id: entry.id(),
             payload: entry.payload(),

@@ -1,5 +1,5 @@
 //! The example in the README is the one in `examples`, and does what it says.
-#![cfg(all(feature = "tcp", feature = "disk"))]
+#![cfg(all(feature = "tcp", feature = "disk", feature = "sessions"))]
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -8,9 +8,9 @@ use super::coalesce::{Executor, Outcome, Waiters};
 use super::outcome::{CommandError, replies, unexpected};
 use super::router::Router;
 use crate::state::{Answer, Command, Operation, Origin, Reply};
-use std::collections::BTreeSet;
+use raft_driver_thread::sessions::RequestNumbers;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// This server's own session: executes the writes of its clients, each exactly once.
@@ -18,24 +18,17 @@ pub(crate) struct Session {
     router: Arc<Router>,
     /// The session's number, while one is open.
     id: tokio::sync::Mutex<Option<u64>>,
-    requests: Mutex<Requests>,
-}
-
-/// The numbers of the session's requests.
-#[derive(Default)]
-struct Requests {
-    last: u64,
-    /// Those that may be attempted again.
-    open: BTreeSet<u64>,
+    requests: RequestNumbers,
 }
 
 impl Executor for Session {
     async fn execute(&self, mut commands: Vec<Command>, _: &Waiters, deadline: Instant) -> Outcome {
         loop {
             let (session, count) = (self.id(deadline).await?, commands.len());
-            let request = self.begin(session);
+            // Until it is dropped, the request may be attempted again.
+            let request = self.requests.begin(session);
             let operation = Operation::Commands {
-                origin: Some(request.origin),
+                origin: Some(request.origin()),
                 commands,
             };
             let proposed = self.router.propose(&operation, deadline).await?;
@@ -64,7 +57,7 @@ impl Session {
         Session {
             router,
             id: tokio::sync::Mutex::default(),
-            requests: Mutex::default(),
+            requests: RequestNumbers::default(),
         }
     }
 
@@ -88,38 +81,6 @@ impl Session {
             *id = None;
         }
     }
-
-    fn begin(&self, session: u64) -> Request<'_> {
-        let mut requests = lock(&self.requests);
-        requests.last += 1;
-        let sequence = requests.last;
-        requests.open.insert(sequence);
-        let floor = requests.open.first().copied().unwrap_or(sequence);
-        Request {
-            requests: &self.requests,
-            origin: Origin {
-                session,
-                sequence,
-                floor,
-            },
-        }
-    }
-}
-
-/// A numbered request. Once it is dropped, it is never attempted again.
-struct Request<'a> {
-    requests: &'a Mutex<Requests>,
-    origin: Origin,
-}
-
-impl Drop for Request<'_> {
-    fn drop(&mut self) {
-        lock(self.requests).open.remove(&self.origin.sequence);
-    }
-}
-
-fn lock(requests: &Mutex<Requests>) -> MutexGuard<'_, Requests> {
-    requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The replies to the commands of one request of this server's own session.

@@ -75,11 +75,6 @@ pub(super) fn answer(sequence: u64, replies: Option<&[Reply]>) -> u128 {
     hasher.digest128()
 }
 
-/// Of a session whose answers have digests with this sum.
-pub(super) fn session(number: u64, used: u64, floor: u64, answers: u128) -> u128 {
-    of_numbers(&[number.into(), used.into(), floor.into(), answers])
-}
-
 /// Of all: the keys and the sessions by the sums of their digests.
 pub(super) fn state<'a>(
     time: u64,

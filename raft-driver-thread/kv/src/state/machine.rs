@@ -5,14 +5,15 @@ use super::command::Command;
 use super::digest;
 use super::level::{RELEASE_LEVEL, Unreadable};
 use super::limits::Limits;
-use super::payload::{Answer, Operation, Origin, Payload};
+use super::payload::{Answer, Operation, Payload};
 use super::removed::Disposal;
 use super::reply::Reply;
 use super::reply_budget::{MAX_ANSWER_BYTES, ReplyBudget, too_long};
-use super::sessions::{RequestState, Sessions};
+use super::sessions::{KeptReplies, Sessions};
 use super::snapshot::{self, SnapshotContent};
 use super::store::Store;
 use super::view::View;
+use raft_driver_thread::sessions::{Origin, RequestState};
 use raft_driver_thread::{Commands, Digest, StateMachine};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -151,10 +152,11 @@ impl Machine {
         match self.sessions.begin(index, origin) {
             RequestState::NoSession => Answer::NoSession,
             RequestState::Forgotten => Answer::Forgotten,
-            RequestState::Completed(replies) => Answer::Replies(replies.to_vec()),
+            RequestState::Completed(replies) => Answer::Replies(replies.0.to_vec()),
             RequestState::New => {
                 let replies = self.run(commands, limits);
-                self.sessions.keep_answer(origin, Arc::new(replies.clone()));
+                let kept = KeptReplies(Arc::new(replies.clone()));
+                self.sessions.keep_answer(origin, Some(kept));
                 Answer::Replies(replies)
             }
         }
@@ -176,7 +178,7 @@ impl Machine {
         View {
             time: self.store.time(),
             keys: self.store.keyspace().clone(),
-            sessions: self.sessions.all().clone(),
+            sessions: self.sessions.snapshot(),
             addresses: self.addresses.clone(),
         }
     }
@@ -209,7 +211,7 @@ impl Machine {
 
     /// How many sessions there are.
     pub fn session_count(&self) -> u64 {
-        self.sessions.all().len() as u64
+        self.sessions.len() as u64
     }
 
     /// The addresses that servers have published, in the order of their node ids.

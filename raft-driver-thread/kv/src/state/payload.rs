@@ -8,6 +8,7 @@ use super::command::Command;
 use super::limits::Limits;
 use super::reply::Reply;
 use bytes::Bytes;
+use raft_driver_thread::sessions::Origin;
 use serde::{Deserialize, Serialize};
 
 /// The payload of a command entry of the log.
@@ -72,18 +73,6 @@ pub struct StoredKey {
     pub value: Bytes,
     /// When it expires, in milliseconds since 1970; `None`: never.
     pub expiry: Option<u64>,
-}
-
-/// Identifies a request, so that a repetition is recognized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The session.
-    pub session: u64,
-    /// The request's number in the session.
-    pub sequence: u64,
-    /// No request below this number will be repeated, so their answers can be forgotten. At most
-    /// `sequence`.
-    pub floor: u64,
 }
 
 /// What applying an entry answers.

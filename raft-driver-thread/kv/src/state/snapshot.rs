@@ -5,7 +5,7 @@ use super::address::ServerAddress;
 use super::keyspace::{Key, Keyspace, StoredName, Value};
 use super::record::{Counts, FileKind, Header, RecordDecoder, RecordEncoder, ReplyHeader};
 use super::reply::Reply;
-use super::sessions::{MAX_ANSWERS, MAX_SESSIONS, Session, Sessions};
+use super::sessions::{KeptReplies, MAX_ANSWERS, MAX_SESSIONS, Session, Sessions};
 use super::store::Store;
 use super::view::View;
 use std::collections::BTreeMap;
@@ -33,18 +33,17 @@ pub(super) fn write(view: &View, writer: &mut dyn Write) -> io::Result<()> {
         };
         encoder.put(header, &[clients, release]);
     }
-    for (number, session) in &view.sessions {
+    for (number, session) in view.sessions.iter() {
         counts.sessions += 1;
         let header = Header::Session {
-            number: *number,
-            used: session.used,
-            floor: session.floor,
+            number,
+            used: session.used(),
+            floor: session.floor(),
         };
         encoder.put(header, &[]);
-        for (sequence, kept) in &session.answers {
+        for (sequence, kept) in session.answers() {
             counts.answers += 1;
-            let sequence = *sequence;
-            let Some(replies) = &kept.replies else {
+            let Some(KeptReplies(replies)) = kept else {
                 encoder.put(Header::Forgotten { sequence }, &[]);
                 continue;
             };
@@ -228,12 +227,12 @@ impl Loader<'_> {
     }
 
     fn session(&mut self, number: u64, used: u64, floor: u64) -> io::Result<()> {
-        let last = self.sessions.all().get_max();
-        let follows = last.is_none_or(|(last, _)| *last < number);
+        let last = self.sessions.last();
+        let follows = last.is_none_or(|(last, _)| last < number);
         if self.counts.keys > 0 || !follows {
             return Err(out_of_order(&self.decoder));
         }
-        if self.sessions.all().len() >= MAX_SESSIONS {
+        if self.sessions.len() >= MAX_SESSIONS {
             return Err(self.decoder.invalid("it has too many sessions"));
         }
         self.sessions.insert(number, Session::new(used, floor));
@@ -243,23 +242,23 @@ impl Loader<'_> {
 
     /// Reads an answer of the last session.
     fn answer(&mut self, sequence: u64, replies: Option<u64>) -> io::Result<()> {
-        let last = self.sessions.all().get_max();
+        let last = self.sessions.last();
         let Some((number, session)) = last.filter(|_| self.counts.keys == 0) else {
             return Err(out_of_order(&self.decoder));
         };
-        let last = session.answers.get_max();
-        let follows = last.is_none_or(|(last, _)| *last < sequence);
-        if !follows || sequence < session.floor {
+        let last = session.answers().next_back();
+        let follows = last.is_none_or(|(last, _)| last < sequence);
+        if !follows || sequence < session.floor() {
             return Err(out_of_order(&self.decoder));
         }
-        if session.answers.len() >= MAX_ANSWERS {
+        if session.answer_count() >= MAX_ANSWERS {
             return Err(self.decoder.invalid("a session has too many answers"));
         }
-        let (number, mut session) = (*number, session.clone());
+        let mut session = session.clone();
         let replies = match replies {
             Some(count) => {
                 let replies = read_replies(&mut self.decoder, count, MAX_DEPTH)?;
-                Some(Arc::new(replies))
+                Some(KeptReplies(Arc::new(replies)))
             }
             None => None,
         };

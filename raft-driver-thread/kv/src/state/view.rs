@@ -5,8 +5,8 @@ use super::command::Command;
 use super::keyspace::Keyspace;
 use super::query::Query;
 use super::reply::Reply;
-use super::sessions::Session;
-use imbl::OrdMap;
+use super::sessions::KeptReplies;
+use raft_driver_thread::sessions::TableSnapshot;
 use std::collections::BTreeMap;
 
 /// The state at one moment, which stays as it is while the machine goes on.
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub struct View {
     pub(super) time: u64,
     pub(super) keys: Keyspace,
-    pub(super) sessions: OrdMap<u64, Session>,
+    pub(super) sessions: TableSnapshot<KeptReplies>,
     pub(super) addresses: BTreeMap<u64, ServerAddress>,
 }
 
