@@ -73,11 +73,13 @@ pub(crate) struct Life {
     rng: ChaCha8Rng,
     storage: Option<DiskStorage>,
     term: u64,
+    /// In this term: it stays for as long as the term does (section 5.2).
+    voted_for: Option<NodeId>,
 }
 
 impl Life {
     pub(crate) fn new(disk: Disk, before: Recovered, seed: u64) -> Life {
-        let term = before.hard_state.term.0;
+        let HardState { term, voted_for } = before.hard_state;
         Life {
             disk,
             states: vec![before],
@@ -89,7 +91,8 @@ impl Life {
             }],
             rng: ChaCha8Rng::seed_from_u64(seed),
             storage: None,
-            term,
+            term: term.0,
+            voted_for,
         }
     }
 
@@ -153,12 +156,20 @@ impl Life {
 
     fn hard_state(&mut self) -> Option<HardState> {
         if self.draw(3) == 0 {
-            self.term += 1;
+            self.begin_term();
+        }
+        if self.draw(2) == 0 {
+            self.voted_for = Some(NodeId(1));
         }
         Some(HardState {
             term: Term(self.term.max(1)),
-            voted_for: (self.draw(2) == 0).then_some(NodeId(1)),
+            voted_for: self.voted_for,
         })
+    }
+
+    fn begin_term(&mut self) {
+        self.term += 1;
+        self.voted_for = None;
     }
 
     /// Entries after `last`, some of which may replace those before.
@@ -324,7 +335,7 @@ impl Life {
             let at = self.draw(held.len() as u64) as usize;
             (held[at], InstalledLog::KeepsTail)
         } else {
-            self.term += 1;
+            self.begin_term();
             let index = Index(self.last().index.0 + 3 + self.draw(9));
             let term = Term(self.term);
             (EntryId { index, term }, InstalledLog::IsDropped)
