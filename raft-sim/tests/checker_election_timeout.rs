@@ -289,6 +289,39 @@ fn without_check_quorum_a_leader_that_commits_nothing_for_two_election_timeouts_
     assert!(n1.start_election(2_000, RoleKind::Candidate).is_err());
 }
 
+// The bug: a follower's election timed out, and late messages of its leader came, which was gone. It
+// had forgotten what that leader had committed, and the checker had not.
+#[test]
+fn what_a_leader_has_committed_is_forgotten_when_it_is_not_followed_for_a_moment() {
+    for stops_following in [true, false] {
+        let mut n1 = with_an_entry_that_waits(CheckQuorum::Off);
+        let Input::Receive { message, .. } = heartbeat(N2, 3) else {
+            panic!("a message");
+        };
+        let Message::AppendEntries(mut append) = message else {
+            panic!("an append");
+        };
+        append.leader_commit = Index(1);
+        let message = Message::AppendEntries(append);
+        let (from, incarnation) = (N2, None);
+        let states = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        assert_eq!(n1.step(1_950, states), Ok(()));
+        if stops_following {
+            assert_eq!(n1.step(2_950, Input::Tick), Ok(()));
+            assert_eq!(n1.raft.role(), RoleKind::PreCandidate);
+        }
+        for millis in (3_000..=4_900).step_by(100) {
+            assert_eq!(n1.step(millis, heartbeat(N2, 3)), Ok(()));
+        }
+        let begun = n1.start_election(5_000, RoleKind::Candidate);
+        assert_eq!(begun.is_ok(), stops_following);
+    }
+}
+
 #[test]
 fn its_answer_to_a_pre_vote_is_a_reason() {
     let mut n1 = with_an_entry_that_waits(CheckQuorum::Off);

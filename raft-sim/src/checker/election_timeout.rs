@@ -280,6 +280,10 @@ impl ElectionTimeouts {
         let Some(node) = self.node(raft.id()) else {
             return;
         };
+        if raft.leader().is_none() {
+            // It follows nobody, and so has forgotten this, too.
+            node.stated = (Term(0), Index::ZERO);
+        }
         let stated = match node.stated {
             (term, index) if term == raft.term() => index,
             _ => Index::ZERO,
