@@ -351,7 +351,8 @@ impl Peer {
 
     /// Whether an answer to `round` may be of the server that had this number before: one that was
     /// removed, and is added again with less on its disk. What that server acknowledged does not
-    /// hold for this one.
+    /// hold for this one: matchIndex is what is "known to be replicated on server" (Figure 2), and
+    /// so on the disk that votes in later elections (section 5.4.3).
     pub(crate) fn precedes_peer(&self, round: u64) -> bool {
         round < self.added_in_round
     }
