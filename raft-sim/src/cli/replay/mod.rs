@@ -35,7 +35,7 @@ pub(super) fn run(args: &ReplayArgs) -> CommandResult {
     let named = |path: &Path, error: io::Error| usage(format!("{}: {error}", path.display()));
     let mut files = Vec::new();
     for path in &args.paths {
-        files.extend(files_of(path).map_err(|error| named(path, error))?);
+        files.extend(recordings_of(path).map_err(|error| named(path, error))?);
     }
     if args.cluster {
         return cluster::replay(&files);
@@ -73,7 +73,7 @@ fn schedule_text<'a>(path: &Path, bytes: &'a [u8]) -> Option<&'a str> {
 }
 
 /// A folder stands for the recordings in it, the oldest first.
-fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn recordings_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         fs::metadata(path)?;
         return Ok(vec![path.to_owned()]);
