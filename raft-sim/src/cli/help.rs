@@ -165,6 +165,7 @@ add up to the whole:
   wire back         until the leader's core took the answer
   unrecorded        the way over a follower that is not recorded
   leader's disk     nothing but the leader's own disk was missing
+  leader change     its leader ceased to lead, until it learnt that another one had committed it
   hand out          committed, until the state machine got it
   apply             until it was applied
 

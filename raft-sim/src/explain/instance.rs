@@ -268,7 +268,7 @@ impl Instance {
         before.or_else(|| times.first()).copied()
     }
 
-    /// What to call it: `n1`, or `n1 (2nd start)`.
+    /// What to call it: `n1`, or `n1 (start 2)`.
     pub(super) fn name(&self) -> String {
         match self.number {
             1 => self.node.to_string(),

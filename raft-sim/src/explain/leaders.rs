@@ -294,14 +294,15 @@ fn at_the_end(cluster: &Cluster, at: usize, instance: &Instance) -> String {
     let again = cluster
         .of(instance.node)
         .find(|(other, _)| *other > at)
-        .map(|(other, it)| cluster.clocks.common(other, it.first));
+        .map(|(other, it)| (it.begin, cluster.clocks.common(other, it.first)));
     let torn = if instance.is_torn {
         ", in the middle of a frame, as when a process is killed"
     } else {
         ""
     };
     match again {
-        Some(again) => format!(
+        Some((Begin::InTheMiddle { .. }, _)) => "a recording after this one is missing".to_owned(),
+        Some((Begin::Started, again)) => format!(
             "its process ended{torn}; it started again at {} at the earliest",
             instant(again)
         ),

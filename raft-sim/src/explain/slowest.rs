@@ -174,6 +174,9 @@ fn cause(cluster: &Cluster, way: &Way, peers: &[PeerWay]) -> String {
                 detail.unwrap_or_default()
             )
         }
+        Stage::LeaderChange => format!(
+            "{leader} ceased to lead, and learnt after {took} that another leader had committed it"
+        ),
         Stage::HandOut => format!(
             "it was committed, and {leader} held it back for {took}: its state machine was behind"
         ),

@@ -3,12 +3,12 @@
 //! The way is followed backwards from the step in which the entry was committed. That step received
 //! an answer, or the leader's own write had become durable: this completed the majority, and its
 //! history is the entry's. Each stage ends where the next begins, so that the stages add up to the
-//! whole. What follower's clock says is used only for what lasted on that follower, and for how
+//! whole. What the follower's clock says is used only for what lasted on that follower, and for how
 //! the time on the wire is divided between there and back.
 
 use super::Cluster;
-use super::instance::{Completed, Instance, Proposed, Written};
-use raft_proto::{EntryId, NodeId, Time};
+use super::instance::{Completed, Instance, Proposed, Turn, Written};
+use raft_proto::{EntryId, NodeId, RoleKind, Time};
 use serde::Serialize;
 
 /// A part of an entry's way.
@@ -29,6 +29,8 @@ pub enum Stage {
     Unrecorded,
     /// Nothing but the leader's own disk was missing.
     LeaderDisk,
+    /// Its leader ceased to lead, until it learnt that another one had committed it.
+    LeaderChange,
     /// Committed, until it was given to the state machine, other than for the leader's disk.
     HandOut,
     /// Until the state machine had applied it.
@@ -37,7 +39,7 @@ pub enum Stage {
 
 impl Stage {
     /// In the order of the way.
-    pub const ALL: [Stage; 9] = [
+    pub const ALL: [Stage; 10] = [
         Stage::Queue,
         Stage::Core,
         Stage::WireOut,
@@ -45,6 +47,7 @@ impl Stage {
         Stage::WireBack,
         Stage::Unrecorded,
         Stage::LeaderDisk,
+        Stage::LeaderChange,
         Stage::HandOut,
         Stage::Apply,
     ];
@@ -59,6 +62,7 @@ impl Stage {
             Stage::WireBack => "wire back",
             Stage::Unrecorded => "unrecorded",
             Stage::LeaderDisk => "leader's disk",
+            Stage::LeaderChange => "leader change",
             Stage::HandOut => "hand out",
             Stage::Apply => "apply",
         }
@@ -136,8 +140,7 @@ pub(super) struct FollowerWay {
     pub(super) durable: Option<Time>,
 }
 
-/// Follows an entry. `None` if its way is not recorded to its end, or another leader than the
-/// proposer has committed it.
+/// Follows an entry. `None` if its way is not recorded to its end.
 pub(super) fn follow(
     cluster: &Cluster,
     leader: usize,
@@ -171,6 +174,9 @@ pub(super) fn follow(
             }
         }
         Completed::OwnDisk => times.add(Stage::LeaderDisk, proposal.at, commit.at),
+        Completed::Other if ceased_to_lead(instance, id, commit.at) => {
+            times.add(Stage::LeaderChange, proposal.at, commit.at);
+        }
         Completed::Other => times.add(Stage::Core, proposal.at, commit.at),
     }
     let waited_for = if handed.after_own_disk {
@@ -192,6 +198,15 @@ pub(super) fn follow(
         follower,
         times,
     })
+}
+
+/// Whether the proposer of an entry no longer led in the entry's term.
+fn ceased_to_lead(instance: &Instance, id: EntryId, at: Time) -> bool {
+    let ends = |turn: &Turn| turn.from == RoleKind::Leader && turn.before == id.term;
+    instance
+        .turns
+        .iter()
+        .any(|turn| ends(turn) && turn.at <= at)
 }
 
 /// The way of an entry over a follower, as far as it is recorded. An append that was sent before

@@ -3,7 +3,7 @@
 mod print;
 
 use super::outcome::{CliError, CommandResult, Outcome, usage};
-use super::replay::recordings_of;
+use super::replay::{TIMES, recordings_of};
 use clap::Args;
 use raft_sim::explain::{ExplainError, Question, RecordedFile, Report, explain};
 use std::fs;
@@ -50,6 +50,9 @@ pub(super) fn run(args: &ExplainArgs) -> CommandResult {
             loaded.push(load(&file)?);
         }
     }
+    if loaded.is_empty() {
+        return Err(usage("none of these files is a recording (*.raftrec)"));
+    }
     let files: Vec<RecordedFile<'_>> = loaded
         .iter()
         .map(|file| RecordedFile {
@@ -85,7 +88,7 @@ fn named(path: &Path, error: &io::Error) -> CliError {
 
 fn load(path: &Path) -> Result<Loaded, CliError> {
     let bytes = fs::read(path).map_err(|error| named(path, &error))?;
-    let beside = path.with_extension("rafttimes");
+    let beside = path.with_extension(TIMES);
     let times = match fs::read(&beside) {
         Ok(times) => Some(times),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
