@@ -45,7 +45,10 @@ pub(super) fn leaders(cluster: &Cluster) -> Vec<Leadership> {
             without_leader_ns: gap,
             why: why(cluster, led, instance, before),
             ended: lost.map_or_else(
-                || at_the_end(cluster, led.instance, instance),
+                || {
+                    at_the_end(cluster, led.instance, instance)
+                        + &again(cluster, led.instance, instance)
+                },
                 |turn| stepped_down(instance, turn),
             ),
         });
@@ -105,7 +108,7 @@ fn why(cluster: &Cluster, led: &Led, instance: &Instance, before: Option<&Led>) 
     };
     let took = span(led.at.0.saturating_sub(begun.at.0));
     let reason = campaign(cluster, led, instance, begun, before);
-    format!("{reason}; its election took {took}")
+    format!("{reason}; the election took {took}")
 }
 
 /// Why a node began its campaign.
@@ -286,27 +289,36 @@ fn no_recording(cluster: &Cluster, leader: NodeId) -> String {
     }
 }
 
+/// The instance of the same node that comes after this one.
+fn next<'a>(cluster: &'a Cluster, at: usize, instance: &Instance) -> Option<(usize, &'a Instance)> {
+    cluster.of(instance.node).find(|(other, _)| *other > at)
+}
+
 /// How a leader's recording ends while it leads.
 fn at_the_end(cluster: &Cluster, at: usize, instance: &Instance) -> String {
     if let Some((_, fault)) = &instance.fault {
         return format!("it stopped: {fault}");
     }
-    let again = cluster
-        .of(instance.node)
-        .find(|(other, _)| *other > at)
-        .map(|(other, it)| (it.begin, cluster.clocks.common(other, it.first)));
     let torn = if instance.is_torn {
         ", in the middle of a frame, as when a process is killed"
     } else {
         ""
     };
-    match again {
-        Some((Begin::InTheMiddle { .. }, _)) => "a recording after this one is missing".to_owned(),
-        Some((Begin::Started, again)) => format!(
-            "its process ended{torn}; it started again at {} at the earliest",
-            instant(again)
-        ),
+    match next(cluster, at, instance).map(|(_, next)| next.begin) {
+        Some(Begin::Started) => format!("its process ended{torn}"),
+        Some(Begin::InTheMiddle { .. }) => "a recording after this one is missing".to_owned(),
         None => format!("its recording ends{torn}"),
+    }
+}
+
+/// When a node whose recording ended started again.
+fn again(cluster: &Cluster, at: usize, instance: &Instance) -> String {
+    match next(cluster, at, instance) {
+        Some((other, next)) if next.begin == Begin::Started => {
+            let when = instant(cluster.clocks.common(other, next.first));
+            format!("; it started again at {when} at the earliest")
+        }
+        Some(_) | None => String::new(),
     }
 }
 

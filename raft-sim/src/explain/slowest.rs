@@ -32,9 +32,11 @@ pub(super) fn quantiles(ways: &[Way]) -> Vec<StageQuantiles> {
     let whole: u64 = ways.iter().map(Way::total).sum();
     let row = |name: &'static str, mut times: Vec<u64>| {
         times.sort_unstable();
+        // The nearest rank: at least so many of a thousand are at or below it.
         let at = |per_mille: usize| {
-            let last = times.len().saturating_sub(1);
-            times.get(last * per_mille / 1000).copied().unwrap_or(0)
+            let rank = (times.len() * per_mille).div_ceil(1000);
+            let time = rank.checked_sub(1).and_then(|at| times.get(at));
+            time.copied().unwrap_or(0)
         };
         let sum: u64 = times.iter().sum();
         StageQuantiles {
@@ -208,6 +210,10 @@ fn other(cluster: &Cluster, way: &Way, peer: &PeerWay) -> String {
         return not_received(cluster, way, node);
     };
     let common = |at: Time| cluster.clocks.common(over.instance, at);
+    let waited = over.sent.0.saturating_sub(way.proposed.0);
+    if waited * 2 > way.committed.0.saturating_sub(way.proposed.0) {
+        return format!("{node} was sent it only after {}", span(waited));
+    }
     if common(over.received) > committed {
         let later = between(committed, common(over.received));
         return format!("{node} received it only {later} after the commit");

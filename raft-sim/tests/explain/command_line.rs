@@ -47,7 +47,7 @@ fn the_text_has_the_worst_the_stages_leaders_and_what_is_not_known() {
     let text = stdout(&explain(&[], &folder));
     for part in [
         "clocks are aligned by messages",
-        "Slowest of 5 commands",
+        "The slowest of 5 commands",
         "The worst: entry",
         "end to end",
         "Leaders",
@@ -67,7 +67,10 @@ fn the_text_has_the_worst_the_stages_leaders_and_what_is_not_known() {
         assert!(entry.contains(part), "{part}: {entry}");
     }
     let client = stdout(&explain(&["--client", "client-3"], &folder));
-    assert!(client.contains("Slowest of 1 commands"), "{client}");
+    assert!(
+        client.contains("The slowest of 1 commands that were applied; 1 were accepted"),
+        "{client}"
+    );
     // The same in hexadecimal.
     let bytes = stdout(&explain(&["--client", "0x636c69656e742d33"], &folder));
     assert_eq!(bytes, client);

@@ -34,13 +34,18 @@ fn recordings(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for node in &report.nodes {
         writeln!(
             out,
-            "  n{:<3} start {:<2} {} to {}  {} steps, {} files{}",
+            "  n{:<3} start {:<2} {} to {}  {} steps, {} {}{}",
             node.node,
             node.start,
             seconds(node.first_ns),
             seconds(node.last_ns),
             node.steps,
             node.files.len(),
+            if node.files.len() == 1 {
+                "file"
+            } else {
+                "files"
+            },
             if node.has_times {
                 ", with the driver's times"
             } else {
@@ -81,9 +86,17 @@ fn slowest(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nSlowest of {followed} commands ({proposed} were accepted)\n"
+        "\nThe slowest of {followed} commands that were applied; {proposed} were accepted\n"
     )?;
-    let mut rows = vec![header()];
+    let is_shown = |stage: &Stage| {
+        let times = report.slowest.iter().flat_map(|slow| &slow.stages);
+        let mut times = times.filter(|it| it.stage == *stage);
+        times.any(|it| it.ns > 0)
+    };
+    let shown: Vec<Stage> = Stage::ALL.into_iter().filter(is_shown).collect();
+    let head = ["entry", "leader", "at", "total"].into_iter();
+    let head = head.chain(shown.iter().map(|stage| stage.name()));
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
     for slow in &report.slowest {
         let mut row = vec![
             format!("{}@{}", slow.index, slow.term),
@@ -91,7 +104,8 @@ fn slowest(out: &mut impl Write, report: &Report) -> io::Result<()> {
             seconds(slow.at_ns),
             span(slow.total_ns),
         ];
-        row.extend(slow.stages.iter().map(|stage| span(stage.ns)));
+        let times = slow.stages.iter().filter(|it| shown.contains(&it.stage));
+        row.extend(times.map(|it| span(it.ns)));
         rows.push(row);
     }
     table(out, &rows)?;
@@ -108,23 +122,17 @@ fn slowest(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-fn header() -> Vec<String> {
-    let first = ["entry", "leader", "at", "total"].into_iter();
-    let stages = Stage::ALL.into_iter().map(Stage::name);
-    first.chain(stages).map(str::to_owned).collect()
-}
-
 fn stages(out: &mut impl Write, stages: &[StageQuantiles], followed: u64) -> io::Result<()> {
     if followed == 0 {
         return Ok(());
     }
-    writeln!(out, "\nStages, over {followed} commands\n")?;
+    writeln!(out, "\nStages of all {followed}\n")?;
     let mut rows = vec![
         ["stage", "share", "p50", "p90", "p99", "max"]
             .map(str::to_owned)
             .to_vec(),
     ];
-    for stage in stages {
+    for stage in stages.iter().filter(|stage| stage.max_ns > 0) {
         rows.push(vec![
             stage.stage.clone(),
             format!("{:.1}%", stage.share * 100.0),
@@ -151,33 +159,10 @@ fn one(out: &mut impl Write, slow: &SlowEntry) -> io::Result<()> {
     )?;
     wrapped(out, "  Cause: ", &slow.cause)?;
     writeln!(out)?;
-    let mut events = vec![
-        (0, format!("n{} was given the command", slow.leader)),
-        (slow.proposed_ns, format!("n{}'s core took it", slow.leader)),
-        (slow.committed_ns, format!("n{} committed it", slow.leader)),
-        (
-            slow.handed_out_ns,
-            format!("n{} gave it to its state machine", slow.leader),
-        ),
-        (slow.applied_ns, format!("n{} had applied it", slow.leader)),
-    ];
-    if let Some(at) = slow.leader_durable_ns {
-        events.push((at, format!("n{} had it on its own disk", slow.leader)));
-    }
-    for follower in &slow.followers {
-        events.extend(of_follower(follower, slow.leader));
-    }
-    if slow.proposed_ns == 0 {
-        events.remove(0);
-    }
-    events.sort_by_key(|(at, _)| *at);
-    for (at, what) in events {
+    for (at, what) in events(slow) {
         let sign = if at < 0 { "-" } else { "+" };
-        writeln!(
-            out,
-            "  {:>10}  {what}",
-            format!("{sign}{}", span(at.unsigned_abs()))
-        )?;
+        let at = raft_sim::explain::duration(at.unsigned_abs());
+        writeln!(out, "  {:>10}  {what}", format!("{sign}{at}"))?;
     }
     writeln!(out)?;
     let mut rows = vec![["stage", "time"].map(str::to_owned).to_vec()];
@@ -186,6 +171,31 @@ fn one(out: &mut impl Write, slow: &SlowEntry) -> io::Result<()> {
     }
     rows.push(vec!["total".to_owned(), span(slow.total_ns)]);
     table(out, &rows)
+}
+
+/// What happened to an entry, in order. Of one instant, causes come before what they cause.
+fn events(slow: &SlowEntry) -> Vec<(i64, String)> {
+    let leader = format!("n{}", slow.leader);
+    let mut events = Vec::new();
+    if slow.proposed_ns > 0 {
+        events.push((0, format!("{leader} was given the command")));
+    }
+    events.push((slow.proposed_ns, format!("{leader}'s core took it")));
+    for follower in &slow.followers {
+        events.extend(of_follower(follower, slow.leader));
+    }
+    let own = slow.leader_durable_ns;
+    events.extend(own.map(|at| (at, format!("{leader} had it on its own disk"))));
+    events.extend([
+        (slow.committed_ns, format!("{leader} committed it")),
+        (
+            slow.handed_out_ns,
+            format!("{leader} gave it to its state machine"),
+        ),
+        (slow.applied_ns, format!("{leader} had applied it")),
+    ]);
+    events.sort_by_key(|(at, _)| *at);
+    events
 }
 
 fn of_follower(follower: &Follower, leader: u64) -> Vec<(i64, String)> {
