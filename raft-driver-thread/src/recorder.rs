@@ -169,6 +169,7 @@ impl Drop for Recorder {
         // Nobody is left to be told of an error.
         let _ = self.file.write_all(&self.buffer);
         let _ = self.flush_times();
+        self.timings.end();
     }
 }
 

@@ -15,7 +15,7 @@
 
 use crate::clock::Clock;
 use raft_proto::{Index, Seq, Time};
-use std::fmt::Write;
+use std::fmt::{Arguments, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The first line.
@@ -28,14 +28,21 @@ pub(crate) struct Timings(Option<Arc<Inner>>);
 #[derive(Debug)]
 struct Inner {
     clock: Clock,
-    /// Lines that are not in the file yet: the core takes them at the end of each turn.
-    lines: Mutex<String>,
+    /// Lines that are not in the file yet: the core takes them at the end of each turn. `None` once
+    /// the recorder has ended: nobody would take them.
+    lines: Mutex<Option<String>>,
 }
 
 impl Inner {
-    fn lines(&self) -> MutexGuard<'_, String> {
+    fn lines(&self) -> MutexGuard<'_, Option<String>> {
         // No code of others runs under the lock.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, line: Arguments<'_>) {
+        if let Some(lines) = self.lines().as_mut() {
+            let _ = writeln!(lines, "{line}"); // Writing to a string cannot fail.
+        }
     }
 }
 
@@ -44,7 +51,7 @@ impl Timings {
     pub(crate) fn new(clock: Clock) -> Timings {
         Timings(Some(Arc::new(Inner {
             clock,
-            lines: Mutex::new(String::new()),
+            lines: Mutex::new(Some(String::new())),
         })))
     }
 
@@ -57,9 +64,8 @@ impl Timings {
     pub(crate) fn synced(&self, first: Seq, last: Seq, begin: Option<Time>) {
         if let (Some(inner), Some(begin)) = (&self.0, begin) {
             let end = inner.clock.now();
-            let mut lines = inner.lines();
-            // Writing to a string cannot fail.
-            let _ = writeln!(lines, "sync {} {} {} {}", first.0, last.0, begin.0, end.0);
+            let (first, last, begin, end) = (first.0, last.0, begin.0, end.0);
+            inner.note(format_args!("sync {first} {last} {begin} {end}"));
         }
     }
 
@@ -67,17 +73,25 @@ impl Timings {
     pub(crate) fn applied(&self, last: Index, begin: Option<Time>) {
         if let (Some(inner), Some(begin)) = (&self.0, begin) {
             let end = inner.clock.now();
-            let mut lines = inner.lines();
-            let _ = writeln!(lines, "apply {} {} {}", last.0, begin.0, end.0);
+            let (last, begin, end) = (last.0, begin.0, end.0);
+            inner.note(format_args!("apply {last} {begin} {end}"));
         }
     }
 
     /// Moves what was measured to the end of `text`.
     pub(crate) fn take_into(&self, text: &mut String) {
-        if let Some(inner) = &self.0 {
-            let mut lines = inner.lines();
-            text.push_str(&lines);
+        if let Some(inner) = &self.0
+            && let Some(lines) = inner.lines().as_mut()
+        {
+            text.push_str(lines);
             lines.clear();
+        }
+    }
+
+    /// Nothing is noted any more.
+    pub(crate) fn end(&self) {
+        if let Some(inner) = &self.0 {
+            *inner.lines() = None;
         }
     }
 }
