@@ -5,6 +5,7 @@ use super::spans::ByEntry;
 use raft_proto::{EntryId, Index, MessageKind, NodeId, RequestId, RoleKind, Seq, Term, Time};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// One instance of a node. Its times are those of its own clock.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(super) struct Instance {
     pub(super) manual_terms: BTreeSet<Term>,
     /// When it was asked to hand over leadership.
     pub(super) transfers_asked: Vec<Time>,
+    /// The least election timeout.
+    pub(super) election_timeout_min: Duration,
     /// The voters of the last configuration.
     pub(super) voters: Vec<NodeId>,
     /// What the driver has measured besides.
@@ -165,6 +168,8 @@ pub(super) struct Turn {
     pub(super) heard: BTreeMap<NodeId, Time>,
     /// When a leader was last heard, and which.
     pub(super) heard_leader: Option<(NodeId, Time)>,
+    /// When the transport last said that a peer cannot be reached, if that was not heard since.
+    pub(super) unreachable: Option<(NodeId, Time)>,
 }
 
 /// In which step something happened.
@@ -221,6 +226,7 @@ impl Instance {
             transfer_terms: BTreeSet::new(),
             manual_terms: BTreeSet::new(),
             transfers_asked: Vec::new(),
+            election_timeout_min: Duration::ZERO,
             voters: Vec::new(),
             notes: Notes::default(),
         }

@@ -167,6 +167,12 @@ fn silence(
     let node = instance.node;
     let heard = match begun.heard_leader {
         Some((leader, at)) => {
+            let silent = begun.at.since(at);
+            if silent < instance.election_timeout_min
+                && let Some((_, reported)) = begun.unreachable.filter(|(it, _)| *it == leader)
+            {
+                return unreachable(cluster, led, instance, begun, before, reported);
+            }
             let silent = span(begun.at.0.saturating_sub(at.0));
             format!(
                 "an election timeout passed on {node}, which had heard nothing from {leader} for {silent}"
@@ -188,6 +194,26 @@ fn silence(
     } else {
         format!("{heard}; {then}")
     }
+}
+
+/// The transport said that the leader cannot be reached: nobody waits for an election timeout then.
+fn unreachable(
+    cluster: &Cluster,
+    led: &Led,
+    instance: &Instance,
+    begun: &Turn,
+    before: Option<&Led>,
+    reported: Time,
+) -> String {
+    let name = begun
+        .heard_leader
+        .map_or(instance.node, |(leader, _)| leader);
+    let (node, later) = (instance.node, span(begun.at.0.saturating_sub(reported.0)));
+    let then = predecessor(cluster, led, instance, begun, before);
+    format!(
+        "{node}'s transport reported that {name} cannot be reached, as when its process ends, and \
+         {node} campaigned {later} later without waiting for an election timeout; {then}"
+    )
 }
 
 /// What had become of the leader before.

@@ -19,6 +19,9 @@ pub struct Report {
     pub proposed: u64,
     /// Of how many of them the whole way is recorded.
     pub followed: u64,
+    /// How many of them were committed, but were not applied on the node that accepted them as long as
+    /// it was recorded: its process ended, or a snapshot jumped over them.
+    pub unfollowed: u64,
     /// The least and the greatest index of the commands that were accepted, also of those that are
     /// not asked for.
     pub proposed_range: Option<(u64, u64)>,
@@ -199,17 +202,22 @@ impl Report {
         });
         let ranges = cluster.instances.iter().filter_map(|it| it.proposed_range);
         let range = ranges.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        let proposed: u64 = proposed.sum();
+        let lost = lost::lost(cluster);
+        let undecided: u64 = lost.iter().map(|it| it.last + 1 - it.first).sum();
+        let followed = ways.len() as u64;
         Report {
             nodes: nodes(cluster),
             clocks: pairs(cluster),
             contradiction_ns: cluster.clocks.contradiction,
-            proposed: proposed.sum(),
-            followed: ways.len() as u64,
+            proposed,
+            followed,
+            unfollowed: proposed.saturating_sub(followed + undecided),
             proposed_range: range.map(|(first, last)| (first.0, last.0)),
             stages: slowest::quantiles(&ways),
             slowest: slowest::slowest(cluster, &ways, question),
             leaders: leaders::leaders(cluster),
-            lost: lost::lost(cluster),
+            lost,
             refused: refused(cluster),
             unknown: unknown(cluster),
         }

@@ -20,6 +20,7 @@ pub(super) struct Tape<'a> {
     /// When each peer was last heard.
     heard: BTreeMap<NodeId, Time>,
     heard_leader: Option<(NodeId, Time)>,
+    unreachable: Option<(NodeId, Time)>,
 }
 
 /// What a step changes is compared with this.
@@ -49,6 +50,7 @@ impl<'a> Tape<'a> {
             instances: Vec::new(),
             heard: BTreeMap::new(),
             heard_leader: None,
+            unreachable: None,
         }
     }
 
@@ -118,6 +120,7 @@ impl<'a> Tape<'a> {
         let number = self.instances.len() + 1;
         let mut instance = Instance::new(raft.id(), number, begin);
         (instance.first, instance.last) = (at.unwrap_or(Time::ZERO), at.unwrap_or(Time::ZERO));
+        instance.election_timeout_min = raft.config().election_timeout_min;
         instance.voters = raft.membership().voters().collect();
         let at = instance.first;
         if let Some(meta) = raft.snapshot() {
@@ -126,6 +129,7 @@ impl<'a> Tape<'a> {
         self.instances.push(instance);
         self.heard.clear();
         self.heard_leader = None;
+        self.unreachable = None;
     }
 
     fn step(&mut self, raft: &mut Raft, step: Step, file: &str) -> Result<(), ExplainError> {
@@ -146,9 +150,13 @@ impl<'a> Tape<'a> {
         let received = note_input(instance, at, &event);
         if let Some((from, _)) = received {
             self.heard.insert(from, at);
+            self.unreachable.take_if(|(peer, _)| *peer == from);
             if is_from_leader(&event.input) && raft.leader() == Some(from) {
                 self.heard_leader = Some((from, at));
             }
+        }
+        if let Input::Unreachable { peer } = event.input {
+            self.unreachable = Some((peer, at));
         }
         let cause = Cause {
             at,
@@ -170,6 +178,7 @@ impl<'a> Tape<'a> {
                 trigger: trigger(&event.input),
                 heard: self.heard.clone(),
                 heard_leader: self.heard_leader,
+                unreachable: self.unreachable,
             });
         }
         Ok(())

@@ -198,6 +198,37 @@ fn the_silence_of_a_leader_that_was_killed_explains_the_next_one() {
 }
 
 #[test]
+fn a_connection_that_was_closed_is_told_from_an_election_timeout() {
+    let mut cluster = Cluster::new();
+    let first = cluster.elect(&[0, 1, 2]);
+    cluster.run(300 * MILLI);
+    // The next leader knows that it is committed; nobody will tell its proposer.
+    cluster.propose(first, "committed by the next leader");
+    cluster.run(WIRE);
+    cluster.kill(first);
+    cluster.run(20 * MILLI);
+    let others = [(first + 1) % 3, (first + 2) % 3];
+    let peer = NodeId(first as u64 + 1);
+    for other in others {
+        cluster.step(other, Input::Unreachable { peer });
+    }
+    let second = cluster.elect(&others);
+    let report = explained(&cluster);
+    let [_, after] = report.leaders.as_slice() else {
+        panic!("{:?}", report.leaders);
+    };
+    let expected = format!("n{}'s transport reported that {peer} cannot", second + 1);
+    assert!(after.why.starts_with(&expected), "{}", after.why);
+    assert!(
+        after
+            .why
+            .contains("without waiting for an election timeout")
+    );
+    assert_eq!((report.followed, report.unfollowed), (0, 1));
+    assert!(report.lost.is_empty(), "{:?}", report.lost);
+}
+
+#[test]
 fn a_leader_that_was_cut_off_is_said_to_have_sent_and_to_have_stepped_down() {
     let mut cluster = Cluster::new();
     let first = cluster.elect(&[0, 1, 2]);

@@ -245,6 +245,14 @@ fn lost(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "\nLost commands")?;
         list(out, &lost)?;
     }
+    if report.unfollowed > 0 {
+        let text = format!(
+            "{} more were committed, and the node that had accepted them did not apply them as long \
+             as it is recorded: its process ended, or a snapshot jumped over them",
+            report.unfollowed
+        );
+        wrapped(out, "  ", &text)?;
+    }
     if !open.is_empty() {
         writeln!(out, "\nCommands whose fate is open")?;
         list(out, &open)?;
