@@ -1,8 +1,8 @@
 //! What the recorder notes of the node's other threads: what a recording, which holds the core's
 //! events, does not say.
 //!
-//! Beside each recording stands a text of the same name that ends in `.rafttimes`. Its first line is
-//! `raft-times 1`. Then comes one fact a line, in nanoseconds of the node's clock; a reader skips
+//! Beside each recording stands a text of the same name that ends in `.rafttimes`. Its first line
+//! is `raft-times 1`. Then comes one fact a line, in nanoseconds of the node's clock; a reader skips
 //! lines that begin with another word:
 //!
 //! | line | meaning |

@@ -4,8 +4,8 @@
 //! a message is received after it was sent. Each message gives a lower bound on the difference of
 //! two clocks, and messages in both directions bound it from both sides. The difference is taken in
 //! the middle; half of the width, which is half of the shortest round trip seen, is its
-//! uncertainty. Bounds are passed on: two nodes that never spoke with each other are aligned through
-//! a third. An instance begins after the one before it of the same node has ended.
+//! uncertainty. Bounds are passed on: two nodes that never spoke with each other are aligned
+//! through a third. An instance begins after the one before it of the same node has ended.
 //!
 //! Clocks that run at different rates make bounds contradict each other in a long recording. By
 //! how much is said; what is told of the time between two nodes is then uncertain by that.
@@ -179,8 +179,8 @@ fn close(bounds: &mut [Vec<i64>]) {
 }
 
 /// Chooses an offset for each instance. Those that bound each other from both sides are a group,
-/// and lie in the middle of their bounds to its first member. A group comes as soon after another as
-/// its bounds let it.
+/// and lie in the middle of their bounds to its first member. A group comes as soon after another
+/// as its bounds let it.
 fn place(bounds: &[Vec<i64>]) -> Vec<i64> {
     let count = bounds.len();
     let is_bound = |a: usize, b: usize| get(bounds, a, b) != NONE && get(bounds, b, a) != NONE;

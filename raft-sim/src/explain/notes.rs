@@ -1,8 +1,8 @@
 //! What a driver has measured beside the core's events: the times of its other threads.
 //!
 //! A recording holds each event of the core at the time at which the core took it. How long a
-//! command waited before that, when a sync began and when the state machine had applied an entry, no
-//! event says. `raft-driver-thread` writes that beside each recording, into a text of the same name
+//! command waited before that, when a sync began and when the state machine had applied an entry,
+//! no event says. `raft-driver-thread` writes that beside each recording, into a text of the same name
 //! that ends in `.rafttimes`. Without it the stages are those that the core saw.
 //!
 //! The first line is `raft-times 1`. Then comes one fact a line; times are nanoseconds of the
