@@ -6,6 +6,7 @@ use crate::metrics::Metrics;
 use crate::state_machine::StateMachine;
 use crate::storage::Storage;
 use crate::tasks::{CoreMailbox, CoreTask, DiskTask, EntriesLost, EntriesWanted, StorageFailed};
+use crate::timings::Timings;
 use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::{Input, Seq, Write};
 
@@ -21,6 +22,7 @@ pub(crate) struct DiskThread<'a, S, M: StateMachine> {
     tasks: &'a Receiver<DiskTask>,
     core: &'a CoreMailbox<M>,
     metrics: Metrics,
+    timings: Timings,
     /// Taken from `tasks`, and not written yet.
     writes: Vec<Write>,
 }
@@ -31,12 +33,14 @@ impl<'a, S: Storage, M: StateMachine> DiskThread<'a, S, M> {
         tasks: &'a Receiver<DiskTask>,
         core: &'a CoreMailbox<M>,
         metrics: Metrics,
+        timings: Timings,
     ) -> DiskThread<'a, S, M> {
         DiskThread {
             storage,
             tasks,
             core,
             metrics,
+            timings,
             writes: Vec::new(),
         }
     }
@@ -101,7 +105,7 @@ impl<'a, S: Storage, M: StateMachine> DiskThread<'a, S, M> {
         };
         let (first, last) = (first.seq, last.seq);
         let count = self.writes.len();
-        let elapsed = stopwatch();
+        let (elapsed, begin) = (stopwatch(), self.timings.now());
         let span = tracing::debug_span!("sync", writes = count, %first, %last);
         let written = span.in_scope(|| self.storage.write(&self.writes));
         self.metrics.synced(count, elapsed());
@@ -109,6 +113,7 @@ impl<'a, S: Storage, M: StateMachine> DiskThread<'a, S, M> {
             seq: Some(first),
             error,
         })?;
+        self.timings.synced(first, last, begin);
         self.writes.clear();
         Ok(Some(last))
     }

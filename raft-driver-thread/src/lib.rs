@@ -130,6 +130,7 @@ pub mod storage;
 mod tasks;
 mod threads;
 mod ticket;
+mod timings;
 pub mod transport;
 mod turn;
 mod waker;

@@ -2,10 +2,12 @@
 //!
 //! The files are in the format of [`raft_proto::recording`]; `raft-sim replay` runs them. They are
 //! written once per turn and never synced: they survive the end of the process, but not a power
-//! failure.
+//! failure. What the core's events do not tell stands in a text beside each (`timings`).
 
-use raft_proto::{Action, Event, NodeId, Raft, recording};
+use crate::timings::{HEADER, Timings};
+use raft_proto::{Action, Event, NodeId, Raft, RequestId, Time, recording};
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +16,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
     /// The folder; made if it is missing. Several nodes may share it: the files are named by the
-    /// node and a number, as in `n3-000000000017.raftrec`. Files of earlier starts count towards
+    /// node and a number, as in `n3-000000000017.raftrec`. Beside each stands a text that ends in
+    /// `.rafttimes`: when commands were given to the node, and when syncs and applying began and
+    /// ended; `raft-sim explain` reads it. Files of earlier starts count towards
     /// `max_files`; what is not named as a recording of this node is left alone.
     pub folder: PathBuf,
     /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint,
@@ -37,6 +41,9 @@ impl RecorderOptions {
 
 const EXTENSION: &str = "raftrec";
 
+/// Of the text beside a recording.
+const TIMES: &str = "rafttimes";
+
 /// How many digits the number in a name has.
 const DIGITS: usize = 12;
 
@@ -53,10 +60,18 @@ pub(crate) struct Recorder {
     buffer: Vec<u8>,
     /// How much of the buffer is the checkpoint that the file begins with.
     checkpoint: u64,
+    timings: Timings,
+    times: File,
+    /// What this turn adds to the times.
+    lines: String,
 }
 
 impl Recorder {
-    pub(crate) fn start(options: RecorderOptions, raft: &Raft) -> io::Result<Recorder> {
+    pub(crate) fn start(
+        options: RecorderOptions,
+        raft: &Raft,
+        timings: Timings,
+    ) -> io::Result<Recorder> {
         let node = raft.id();
         fs::create_dir_all(&options.folder)?;
         let mut numbers = Vec::new();
@@ -72,6 +87,7 @@ impl Recorder {
         files.push_back(path.clone());
         let buffer = recording::begin(raft);
         Ok(Recorder {
+            times: File::create(path.with_extension(TIMES))?,
             file: File::create(path)?,
             options,
             node,
@@ -80,6 +96,8 @@ impl Recorder {
             written: 0,
             checkpoint: buffer.len() as u64,
             buffer,
+            timings,
+            lines: HEADER.to_owned(),
         })
     }
 
@@ -91,16 +109,34 @@ impl Recorder {
         recording::outcome_into(&mut self.buffer, actions);
     }
 
+    /// The oldest command of the proposal with this id was given to the node then.
+    pub(crate) fn proposal(&mut self, id: RequestId, given: Time) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.lines, "proposal {} {}", id.0, given.0);
+    }
+
+    fn flush_times(&mut self) -> io::Result<()> {
+        self.timings.take_into(&mut self.lines);
+        if !self.lines.is_empty() {
+            self.times.write_all(self.lines.as_bytes())?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+
     /// The end of a turn: writes what it has recorded, and begins a new file if this one is full.
     pub(crate) fn flush(&mut self, raft: &Raft) -> io::Result<()> {
         self.file.write_all(&self.buffer)?;
         self.written += self.buffer.len() as u64 - std::mem::take(&mut self.checkpoint);
         self.buffer.clear();
+        self.flush_times()?;
         if self.written < self.options.max_file_bytes {
             return Ok(());
         }
         let path = path(&self.options, self.node, self.next);
         self.file = File::create(&path)?;
+        self.times = File::create(path.with_extension(TIMES))?;
+        self.lines.push_str(HEADER);
         make_room(&mut self.files, &self.options)?;
         self.files.push_back(path);
         (self.next, self.written) = (self.next + 1, 0);
@@ -116,10 +152,12 @@ fn make_room(files: &mut VecDeque<PathBuf>, options: &RecorderOptions) -> io::Re
         let Some(oldest) = files.pop_front() else {
             break;
         };
-        match fs::remove_file(oldest) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            // Somebody else may have deleted it.
-            Ok(()) | Err(_) => {}
+        for file in [oldest.with_extension(TIMES), oldest] {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                // Somebody else may have deleted it.
+                Ok(()) | Err(_) => {}
+            }
         }
     }
     Ok(())
@@ -128,7 +166,10 @@ fn make_room(files: &mut VecDeque<PathBuf>, options: &RecorderOptions) -> io::Re
 impl Drop for Recorder {
     /// Writes also if a step has panicked: its event is the last one then.
     fn drop(&mut self) {
-        let _ = self.file.write_all(&self.buffer); // Nobody is left to be told of an error.
+        // Nobody is left to be told of an error.
+        let _ = self.file.write_all(&self.buffer);
+        let _ = self.flush_times();
+        self.timings.end();
     }
 }
 

@@ -7,6 +7,7 @@ use crate::offers::Offers;
 use crate::state_machine::StateMachine;
 use crate::storage::Snapshots;
 use crate::tasks::CoreMailbox;
+use crate::timings::Timings;
 use raft_proto::NodeId;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) replica: Replica,
     pub(crate) observed: Arc<Observed>,
     pub(crate) metrics: Metrics,
+    /// For the recorder.
+    pub(crate) timings: Timings,
 }
 
 impl<M: StateMachine> Clone for Shared<M> {
@@ -33,6 +36,7 @@ impl<M: StateMachine> Clone for Shared<M> {
             replica: self.replica.clone(),
             observed: self.observed.clone(),
             metrics: self.metrics.clone(),
+            timings: self.timings.clone(),
         }
     }
 }

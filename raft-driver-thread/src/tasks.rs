@@ -11,7 +11,7 @@ use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::{
     CampaignError, ChangeError, Config, Entries, EntryId, Index, Input, Membership,
     MembershipChange, NodeId, ProposeError, ReadError, ReadMode, ReconfigureError, Seq, SnapshotId,
-    SnapshotMeta, Status, StepDownError, Term, TransferError, Write,
+    SnapshotMeta, Status, StepDownError, Term, Time, TransferError, Write,
 };
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,6 +23,8 @@ pub(crate) enum CoreTask<M: StateMachine> {
     Propose {
         command: Bytes,
         promise: CommandPromise<M>,
+        /// When the caller gave it, if that is measured.
+        given: Option<Time>,
     },
     Read {
         mode: ReadMode,

@@ -4,7 +4,7 @@
 mod support;
 
 use raft_driver_thread::raft_proto::recording::{self, Recording};
-use raft_driver_thread::raft_proto::{NodeId, Raft};
+use raft_driver_thread::raft_proto::{Input, NodeId, Raft};
 use raft_driver_thread::storage::MemoryStorage;
 use raft_driver_thread::transport::channel::Network;
 use raft_driver_thread::{Node, RecorderOptions};
@@ -13,8 +13,16 @@ use std::path::{Path, PathBuf};
 use support::{Journal, TIMEOUT, wait_for};
 
 fn recordings(dir: &Path) -> Vec<PathBuf> {
+    files(dir, "raftrec")
+}
+
+/// The files that end so, sorted by name.
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(dir).unwrap();
-    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    let files = files.map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|file| file.extension().is_some_and(|it| it == extension))
+        .collect();
     files.sort();
     files
 }
@@ -103,9 +111,64 @@ fn recordings_are_a_ring_of_files_each_of_which_replays() {
     drop(node);
     let files = recordings(dir.path());
     assert_eq!(files.len(), 3);
+    let times = self::files(dir.path(), "rafttimes");
+    let times: Vec<_> = times.iter().map(|it| it.file_stem()).collect();
+    assert_eq!(
+        times,
+        files.iter().map(|it| it.file_stem()).collect::<Vec<_>>()
+    );
     // Named by their numbers: the first three are gone.
     assert!(number(&files[0]).unwrap() > 3);
     assert!(files.iter().map(|file| replay(file)).sum::<u64>() > 0);
+}
+
+/// The facts of one kind in the text beside a recording: their numbers.
+fn facts(text: &str, kind: &str) -> Vec<Vec<u64>> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
+    lines
+        .map(|line| {
+            line.split_whitespace()
+                .map(|it| it.parse().unwrap())
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn beside_a_recording_stand_the_times_of_proposals_syncs_and_applying() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = support::options(1, 1);
+    options.recorder = Some(RecorderOptions::new(dir.path()));
+    let transport = Network::new(1).transport(NodeId(1));
+    let node = Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap();
+    let applied = wait_for("a command to be applied", || {
+        node.execute("a", TIMEOUT).ok()
+    });
+    drop(node);
+    let file = fs::read(&recordings(dir.path())[0]).unwrap();
+    let mut recording = Recording::open(&file).unwrap();
+    let mut proposed = None;
+    while let Some(step) = recording.step().unwrap() {
+        if let Input::Propose { id, .. } = step.event.input {
+            proposed = Some((id, step.event.at));
+        }
+    }
+    let (id, taken) = proposed.unwrap();
+    let text = fs::read_to_string(&files(dir.path(), "rafttimes")[0]).unwrap();
+    assert!(text.starts_with("raft-times 1\n"), "{text}");
+    let given = facts(&text, "proposal ");
+    assert!(
+        given.iter().any(|it| it[0] == id.0 && it[1] <= taken.0),
+        "{text}"
+    );
+    let applying = facts(&text, "apply ");
+    let last = applying.last().unwrap();
+    assert_eq!(last[0], applied.id.index.0, "{text}");
+    assert!(taken.0 <= last[1] && last[1] <= last[2], "{text}");
+    let syncs = facts(&text, "sync ");
+    assert!(!syncs.is_empty(), "{text}");
+    let is_sound = |it: &Vec<u64>| it[0] <= it[1] && it[2] <= it[3];
+    assert!(syncs.iter().all(is_sound), "{text}");
 }
 
 #[test]

@@ -27,6 +27,7 @@
 //! | [`kit`] | tests a service of the user's own |
 //! | [`shrink`] | makes a failing run small |
 //! | [`replay`] | repeats a recording of a real node |
+//! | [`explain`] | says of recordings why entries were slow or lost |
 //! | [`zoo`] | measures how soon known mistakes are found |
 //! | [`lab`] | the 28 scenarios of MIT 6.5840 Lab 3 |
 //! | [`elections`] | Figure 16 of the paper, repeated |
@@ -58,6 +59,7 @@ pub mod draw;
 pub mod duration;
 #[cfg(feature = "cli")]
 pub mod elections;
+pub mod explain;
 pub mod failure;
 pub mod features;
 #[cfg(feature = "search")]

@@ -128,7 +128,7 @@ fn a_time_of_no_seconds_is_refused() {
 
 #[test]
 fn what_makes_no_sense_exits_with_2_whatever_the_command() {
-    let cases: [&[&str]; 9] = [
+    let cases: [&[&str]; 10] = [
         &["lab", "nosuch"],
         &["run", "--fault", "rain=3"],
         &["sweep", "--seeds", "5..5"],
@@ -136,6 +136,7 @@ fn what_makes_no_sense_exits_with_2_whatever_the_command() {
         &["merge", "/no/such/file"],
         &["bench", "--nodes", "-1"],
         &["replay", "/no/such/file"],
+        &["explain", "/no/such/file"],
         &["shrink", "--schedule", "/no/such/file"],
         &["elections", "--broadcast-time", "0s"],
     ];
@@ -168,7 +169,7 @@ fn shells_get_completions_of_commands_and_options() {
         let output = raft_sim(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{shell}");
         let script = stdout(&output);
-        for word in ["elections", "until-failure"] {
+        for word in ["elections", "explain", "until-failure"] {
             assert!(script.contains(word), "{shell} has no {word}");
         }
     }
@@ -185,6 +186,7 @@ fn every_command_tells_its_exit_codes_and_examples() {
         "bench",
         "zoo",
         "replay",
+        "explain",
         "shrink",
         "elections",
     ] {

@@ -13,6 +13,7 @@ use crate::state_machine::{Commands, StateMachine};
 use crate::storage::Snapshots;
 use crate::tasks::{ApplyTask, CommandPromise, CoreMailbox, CoreTask, Query, StateMachineFailed};
 use crate::ticket::Applied;
+use crate::timings::Timings;
 use crate::waker::Waker;
 use aside::Aside;
 use crossbeam_channel::TryRecvError;
@@ -109,6 +110,7 @@ pub(crate) struct Applier<M: StateMachine> {
     /// Kept for its memory.
     answers: Vec<M::Answer>,
     replica: Replica,
+    timings: Timings,
     /// The state is not that of the other nodes.
     aside: Option<Aside>,
     /// A snapshot is made as soon as anything is applied.
@@ -145,6 +147,7 @@ impl<M: StateMachine> Applier<M> {
             last_snapshot_bytes,
             answers: Vec::new(),
             replica: shared.replica.clone(),
+            timings: shared.timings.clone(),
             aside: None,
             wants_snapshot: false,
         }
@@ -246,6 +249,7 @@ impl<M: StateMachine> Applier<M> {
 
     fn apply(&mut self, entries: &Entries) -> Result<(), StateMachineFailed> {
         let mut answers = std::mem::take(&mut self.answers);
+        let begin = self.timings.now();
         let machine = &mut self.machine;
         let _within = tracing::debug_span!("apply", entries = entries.len()).entered();
         StateMachineFailed::catch(|| machine.apply(Commands::new(entries), &mut answers))?;
@@ -277,6 +281,7 @@ impl<M: StateMachine> Applier<M> {
         }
         self.since_snapshot.entries += entries.len() as u64;
         self.since_snapshot.bytes += entries.bytes();
+        self.timings.applied(self.last.index, begin);
         self.applied.set(self.last.index);
         let unreported = self.unreported_bytes.unwrap_or(0) + entries.bytes();
         self.unreported_bytes = Some(unreported);

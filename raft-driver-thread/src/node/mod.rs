@@ -101,7 +101,12 @@ impl<M: StateMachine> Node<M> {
     /// another node refuses with a reason that names the leader, if it knows one.
     pub fn submit(&self, command: impl Into<Bytes>) -> Proposed<M::Answer> {
         let command = command.into();
-        self.request(|promise| CoreTask::Propose { command, promise })
+        let given = self.inner.shared.timings.now();
+        self.request(|promise| CoreTask::Propose {
+            command,
+            promise,
+            given,
+        })
     }
 
     /// Proposes a command (the lab's `Start`). Waits only until the core has appended it to the
@@ -266,8 +271,13 @@ impl<M: StateMachine> Node<M> {
 
     /// As [`submit`](Node::submit), but does not wake the core: [`help`](Node::help) has to follow.
     pub(crate) fn submit_later(&self, command: Bytes) -> Proposed<M::Answer> {
+        let given = self.inner.shared.timings.now();
         self.request_with(
-            |promise| CoreTask::Propose { command, promise },
+            |promise| CoreTask::Propose {
+                command,
+                promise,
+                given,
+            },
             CoreMailbox::enqueue,
         )
     }

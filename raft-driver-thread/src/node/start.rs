@@ -23,6 +23,7 @@ use crate::state_machine::StateMachine;
 use crate::storage::{Scrub, Snapshots, Storage};
 use crate::tasks::{ApplyTask, ChunkTask, CoreMailbox, DiskTask};
 use crate::threads::Threads;
+use crate::timings::Timings;
 use crate::transport::{Fetcher, Transport};
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
@@ -55,10 +56,15 @@ impl<M: StateMachine> Node<M> {
         let snapshots = storage.snapshots();
         let restored = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
-        let recorder = start_recorder(options.recorder, &raft)?;
+        let clock = Clock::new();
+        let timings = match &options.recorder {
+            Some(_) => Timings::new(clock),
+            None => Timings::default(),
+        };
+        let recorder = start_recorder(options.recorder, &raft, timings.clone())?;
         let (core, tasks) = mailbox(waker.clone());
         let compare = options.compare.filter(|_| machine.digest().is_some());
-        let shared = share(&raft, core, snapshots, compare.as_ref());
+        let shared = share(&raft, core, snapshots, compare.as_ref(), timings);
         source.run(shared.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
@@ -77,7 +83,7 @@ impl<M: StateMachine> Node<M> {
         let workers = Workers::start(&mut threads, storage, applier, sending, &shared)?;
         let core = Core {
             raft,
-            clock: Clock::new(),
+            clock,
             transport,
             waker,
             tasks,
@@ -114,6 +120,7 @@ fn share<M: StateMachine>(
     core: CoreMailbox<M>,
     snapshots: Arc<dyn Snapshots>,
     compare: Option<&CompareOptions>,
+    timings: Timings,
 ) -> Shared<M> {
     let replica = Replica::new(raft.id(), compare);
     if let Some(meta) = raft.snapshot() {
@@ -127,18 +134,20 @@ fn share<M: StateMachine>(
         replica,
         observed: Arc::new(Observed::new(raft)),
         metrics: Metrics::new(raft.id()),
+        timings,
     }
 }
 
 fn start_recorder(
     options: Option<RecorderOptions>,
     raft: &Raft,
+    timings: Timings,
 ) -> Result<Option<Recorder>, StartError> {
     let Some(options) = options else {
         return Ok(None);
     };
     let folder = options.folder.clone();
-    let recorder = Recorder::start(options, raft).map_err(|error| {
+    let recorder = Recorder::start(options, raft, timings).map_err(|error| {
         let text = format!("{}: {error}", folder.display());
         StartError::Recorder(io::Error::new(error.kind(), text))
     })?;
@@ -205,9 +214,9 @@ impl<M: StateMachine> Workers<M> {
         sending: SnapshotSending,
         shared: &Shared<M>,
     ) -> Result<Workers<M>, StartError> {
-        let metrics = shared.metrics.clone();
+        let (metrics, timings) = (shared.metrics.clone(), shared.timings.clone());
         let disk = threads.start_worker("raft-disk", move |tasks, core| {
-            DiskThread::new(storage, tasks, core, metrics).run();
+            DiskThread::new(storage, tasks, core, metrics, timings).run();
         })?;
         let of_chunks = shared.clone();
         let chunks = threads.start_worker("raft-chunks", move |tasks, _| {

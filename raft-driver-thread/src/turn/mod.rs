@@ -244,7 +244,11 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.propose_batch(); // One caller's requests are taken in the order they were made.
         }
         match task {
-            CoreTask::Propose { command, promise } => self.batch(command, promise),
+            CoreTask::Propose {
+                command,
+                promise,
+                given,
+            } => self.batch(command, promise, given),
             CoreTask::Read { mode, read } => {
                 let id = self.state.pending.insert_read(read);
                 self.step(Input::Read { id, mode });
@@ -309,7 +313,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
 
     /// Adds a command to the batch. A command that is too long for any entry is proposed alone, so
     /// that its refusal hits no other.
-    fn batch(&mut self, command: Bytes, promise: CommandPromise<M>) {
+    fn batch(&mut self, command: Bytes, promise: CommandPromise<M>, given: Option<Time>) {
         let length = command.len() as u64;
         let config = self.raft.config();
         let (max_batch_bytes, max_entry_bytes) = (config.max_append_bytes, config.max_entry_bytes);
@@ -317,7 +321,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         if is_too_long || self.state.batch.bytes() + length > max_batch_bytes {
             self.propose_batch();
         }
-        self.state.batch.push(command, promise);
+        self.state.batch.push(command, promise, given);
         if is_too_long {
             self.propose_batch();
         }
@@ -331,6 +335,9 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         self.metrics.proposed(batch.commands.len());
         let commands = Commands::from(batch.commands);
         let id = self.state.pending.set_proposal(batch.promises);
+        if let (Some(recorder), Some(given)) = (&mut self.recorder, batch.given) {
+            recorder.proposal(id, given);
+        }
         self.step(Input::Propose { id, commands });
     }
 

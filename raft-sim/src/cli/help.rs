@@ -152,6 +152,43 @@ Examples:
 Exit code 1 if a step differs, a recording is damaged or a schedule fails, 2 if there is nothing \
 to replay or a schedule makes no sense.";
 
+pub(super) const EXPLAIN: &str = "\
+Give the recordings of all nodes of a cluster, those of each node in order (a folder stands for the \
+recordings in it). They are replayed and merged into one run. Each command that a leader accepted is \
+followed until that node had applied it, along the answer that completed the majority. The stages \
+add up to the whole:
+
+  queue             given to the driver, until the leader's core took it
+  core              until the append left
+  wire out          to the follower that completed the majority, until its core took it
+  follower's disk   until it was durable there
+  wire back         until the leader's core took the answer
+  unrecorded        the way over a follower that is not recorded
+  leader's disk     nothing but the leader's own disk was missing
+  leader change     its leader ceased to lead, until it learnt that another one had committed it
+  hand out          committed, until the state machine got it
+  apply             until it was applied
+
+Below that stand who led when and why that changed, and commands that were lost, with why. Each node \
+has its own clock; the clocks are aligned by messages, which are received after they were sent, and \
+the output says how uncertain that is. It ends with what recordings cannot tell. A recording knows \
+no clients: --client chooses commands by a text or bytes that they contain.
+
+raft-driver-thread notes the times of its other threads in files beside the recordings (.rafttimes); \
+without those, the queue is not known.
+
+Examples:
+  raft-sim explain node-1/recordings node-2/recordings node-3/recordings
+  raft-sim explain --entry 812 recordings        each step of one entry's way
+  raft-sim explain --client session-17 recordings
+                                                 commands that contain this text
+  raft-sim explain --slowest 50 recordings       more of the slowest
+  raft-sim explain --json recordings             for machines; times in nanoseconds
+
+Exit code 0 if the recordings are explained, whatever they show; 1 if one is damaged, or this build \
+answers otherwise than was recorded; 2 if there is no such file, entry or command, or the files are \
+of several clusters.";
+
 pub(super) const SHRINK: &str = "\
 In a run that fails, thousands of things happen that have nothing to do with the failure. This \
 command leaves out faults, operations, servers and stretches of time, and simplifies the settings, \

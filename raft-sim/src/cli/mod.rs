@@ -5,6 +5,7 @@ mod check;
 mod cluster;
 mod completions;
 mod elections;
+mod explain;
 mod graphs;
 mod help;
 mod lab;
@@ -66,6 +67,9 @@ enum Command {
     /// or run a schedule
     #[command(after_help = help::REPLAY)]
     Replay(replay::ReplayArgs),
+    /// Say of recordings of a cluster why entries were slow, leaders changed and proposals were lost
+    #[command(after_help = help::EXPLAIN)]
+    Explain(explain::ExplainArgs),
     /// Make a run that fails as small as possible, and write it to a schedule file
     #[command(after_help = help::SHRINK)]
     Shrink(shrink::ShrinkArgs),
@@ -106,6 +110,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Zoo(args) => zoo::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Shrink(args) => shrink::run(&args),
         Command::View(args) => view::run(&args),
         Command::Elections(args) => elections::run(&args),

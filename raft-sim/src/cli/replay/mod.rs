@@ -11,6 +11,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// How the texts end in which a driver notes what it has measured besides.
+pub(super) const TIMES: &str = "rafttimes";
+
 /// `raft-sim replay`.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -35,7 +38,10 @@ pub(super) fn run(args: &ReplayArgs) -> CommandResult {
     let named = |path: &Path, error: io::Error| usage(format!("{}: {error}", path.display()));
     let mut files = Vec::new();
     for path in &args.paths {
-        files.extend(files_of(path).map_err(|error| named(path, error))?);
+        files.extend(recordings_of(path).map_err(|error| named(path, error))?);
+    }
+    if files.is_empty() {
+        return Err(usage("none of these files is a recording or a schedule"));
     }
     if args.cluster {
         return cluster::replay(&files);
@@ -72,10 +78,14 @@ fn schedule_text<'a>(path: &Path, bytes: &'a [u8]) -> Option<&'a str> {
     (!has_name && !text.starts_with("RAFTREC")).then_some(text)
 }
 
-/// A folder stands for the recordings in it, the oldest first.
-fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// A folder stands for the recordings in it, the oldest first. What a driver has measured besides
+/// belongs to the recording beside it, and is none.
+pub(super) fn recordings_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         fs::metadata(path)?;
+        if path.extension().is_some_and(|it| it == TIMES) {
+            return Ok(Vec::new());
+        }
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
