@@ -4,9 +4,10 @@
 //! written once per turn and never synced: they survive the end of the process, but not a power
 //! failure.
 
+use crate::error::StartError;
 use raft_proto::{Action, Event, NodeId, Raft, recording};
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
     /// The folder; made if it is missing. Several nodes may share it: the files are named by the
-    /// node and a number, as in `n3-000000000017.raftrec`. Files of earlier starts count towards
+    /// node's number and their own, as in `n3-000000000017.raftrec`. Two groups of one node must
+    /// not, as their names would be the same: a node does not start where another one with its
+    /// number records ([`StartError::RecordingsInUse`]). Files of earlier starts count towards
     /// `max_files`; what is not named as a recording of this node is left alone.
     pub folder: PathBuf,
     /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint,
@@ -56,7 +59,19 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn start(options: RecorderOptions, raft: &Raft) -> io::Result<Recorder> {
+    pub(crate) fn start(options: RecorderOptions, raft: &Raft) -> Result<Recorder, StartError> {
+        let (folder, node) = (options.folder.clone(), raft.id());
+        Recorder::begin(options, raft).map_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                return StartError::RecordingsInUse { folder, node };
+            }
+            let text = format!("{}: {error}", folder.display());
+            StartError::Recorder(io::Error::new(error.kind(), text))
+        })
+    }
+
+    /// Fails with `WouldBlock` if another recorder writes files of this name.
+    fn begin(options: RecorderOptions, raft: &Raft) -> io::Result<Recorder> {
         let node = raft.id();
         fs::create_dir_all(&options.folder)?;
         let mut numbers = Vec::new();
@@ -64,6 +79,9 @@ impl Recorder {
             numbers.extend(number(&file?.path(), node));
         }
         numbers.sort_unstable();
+        if let Some(last) = numbers.last() {
+            lock(&File::open(path(&options, node, *last))?)?;
+        }
         let next = numbers.last().map_or(1, |last| last + 1);
         let files = numbers.into_iter().map(|it| path(&options, node, it));
         let mut files: VecDeque<_> = files.collect();
@@ -72,7 +90,7 @@ impl Recorder {
         files.push_back(path.clone());
         let buffer = recording::begin(raft);
         Ok(Recorder {
-            file: File::create(path)?,
+            file: create(&path)?,
             options,
             node,
             files,
@@ -100,13 +118,36 @@ impl Recorder {
             return Ok(());
         }
         let path = path(&self.options, self.node, self.next);
-        self.file = File::create(&path)?;
+        self.file = create(&path)?;
         make_room(&mut self.files, &self.options)?;
         self.files.push_back(path);
         (self.next, self.written) = (self.next + 1, 0);
         self.buffer = recording::begin(raft);
         self.checkpoint = self.buffer.len() as u64;
         Ok(())
+    }
+}
+
+/// Makes a file, and locks it for as long as it is open. Fails with `WouldBlock` if another
+/// recorder has just made it.
+fn create(path: &Path) -> io::Result<File> {
+    let file = File::create_new(path).map_err(|error| {
+        let was_made = error.kind() == io::ErrorKind::AlreadyExists;
+        if was_made {
+            io::ErrorKind::WouldBlock.into()
+        } else {
+            error
+        }
+    })?;
+    lock(&file)?;
+    Ok(file)
+}
+
+/// Fails with `WouldBlock` if a recorder holds the lock. Where files cannot be locked, nobody does.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(error @ TryLockError::WouldBlock) => Err(error.into()),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 

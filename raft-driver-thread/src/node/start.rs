@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::offers::Offers;
 use crate::options::{CompareOptions, Options, ScrubOptions, SnapshotSending};
-use crate::recorder::{Recorder, RecorderOptions};
+use crate::recorder::Recorder;
 use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
 use crate::shared::Shared;
 use crate::shared_core::SharedCore;
@@ -27,7 +27,6 @@ use crate::transport::{Fetcher, Transport};
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
 use raft_proto::{Raft, Recovered};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -55,7 +54,8 @@ impl<M: StateMachine> Node<M> {
         let snapshots = storage.snapshots();
         let restored = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
-        let recorder = start_recorder(options.recorder, &raft)?;
+        let recorder = options.recorder.map(|it| Recorder::start(it, &raft));
+        let recorder = recorder.transpose()?;
         let (core, tasks) = mailbox(waker.clone());
         let compare = options.compare.filter(|_| machine.digest().is_some());
         let shared = share(&raft, core, snapshots, compare.as_ref());
@@ -128,21 +128,6 @@ fn share<M: StateMachine>(
         observed: Arc::new(Observed::new(raft)),
         metrics: Metrics::new(raft.id()),
     }
-}
-
-fn start_recorder(
-    options: Option<RecorderOptions>,
-    raft: &Raft,
-) -> Result<Option<Recorder>, StartError> {
-    let Some(options) = options else {
-        return Ok(None);
-    };
-    let folder = options.folder.clone();
-    let recorder = Recorder::start(options, raft).map_err(|error| {
-        let text = format!("{}: {error}", folder.display());
-        StartError::Recorder(io::Error::new(error.kind(), text))
-    })?;
-    Ok(Some(recorder))
 }
 
 /// Starts the scrubber, if it is asked for and the storage has one.
