@@ -21,6 +21,7 @@ mod clock;
 mod command;
 mod digest;
 mod execute;
+mod expiries;
 mod glob;
 mod keyspace;
 mod level;
@@ -35,6 +36,7 @@ mod reply_budget;
 mod sessions;
 mod snapshot;
 mod store;
+mod totals;
 mod view;
 
 pub use address::ServerAddress;

@@ -1,34 +1,34 @@
 //! Keys that were removed all at once, and that are still to be freed.
 
+use super::expiries::Expiries;
 use super::keyspace::Keyspace;
-use bytes::Bytes;
-use std::collections::BTreeSet;
+use super::totals::KEY_OVERHEAD;
 use std::fmt;
 use std::sync::Arc;
-
-/// When a key expires. The order is that of expiring.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct KeyExpiry {
-    /// Milliseconds since 1970.
-    pub(super) expiry: u64,
-    pub(super) name: Bytes,
-}
 
 /// Keys that are not in the state any more. To drop them takes time by their number: about a second
 /// for some millions.
 #[derive(Debug)]
 pub struct Removed {
     keys: Keyspace,
+    bytes: u64,
     /// Freed with them.
-    _expiries: BTreeSet<KeyExpiry>,
+    _expiries: Expiries,
 }
 
 impl Removed {
-    pub(super) fn new(keys: Keyspace, expiries: BTreeSet<KeyExpiry>) -> Removed {
+    /// Keys of which those that have not expired take about so many bytes of memory.
+    pub(super) fn new(keys: Keyspace, expiries: Expiries, bytes: u64) -> Removed {
         Removed {
+            bytes: bytes.max(KEY_OVERHEAD * keys.len() as u64),
             keys,
             _expiries: expiries,
         }
+    }
+
+    /// About how many bytes of memory they take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// How many keys there are.
