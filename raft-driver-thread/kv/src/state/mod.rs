@@ -26,6 +26,7 @@ mod glob;
 mod keyspace;
 mod level;
 mod limits;
+mod lookup;
 mod machine;
 mod payload;
 mod query;
@@ -46,6 +47,7 @@ pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType
 pub use glob::Pattern;
 pub use level::RELEASE_LEVEL;
 pub use limits::{Limits, MAX_APPENDED_BYTES};
+pub use lookup::{Found, Lookup};
 pub use machine::Machine;
 pub use payload::{Answer, Operation, Origin, Payload, StoredKey};
 pub use removed::{Disposal, Removed};
