@@ -2,8 +2,9 @@
 
 use crate::storage::StorageError;
 use crate::transport::TransportError;
-use raft_proto::EntryId;
+use raft_proto::{EntryId, NodeId};
 use std::io;
+use std::path::PathBuf;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,18 @@ pub enum StartError {
     /// The recorder could not start.
     #[error("start the recorder: {0}")]
     Recorder(#[source] io::Error),
+    /// Another node with the same number, as that of another group, records in the folder.
+    #[error(
+        "start the recorder: another node {node} records in {}: give each group of a node a folder \
+         of its own",
+        folder.display()
+    )]
+    RecordingsInUse {
+        /// The folder.
+        folder: PathBuf,
+        /// The number of both nodes.
+        node: NodeId,
+    },
 }
 
 /// Why a request was not done, or may not have been done. `R` is the core's reason to refuse it.

@@ -4,11 +4,12 @@
 //! written once per turn and never synced: they survive the end of the process, but not a power
 //! failure. What the core's events do not tell stands in a text beside each (`timings`).
 
+use crate::error::StartError;
 use crate::timings::{HEADER, Timings};
 use raft_proto::{Action, Event, NodeId, Raft, RequestId, Time, recording};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,10 +17,12 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
     /// The folder; made if it is missing. Several nodes may share it: the files are named by the
-    /// node and a number, as in `n3-000000000017.raftrec`. Beside each stands a text that ends in
+    /// node's number and their own, as in `n3-000000000017.raftrec`. Two groups of one node must
+    /// not, as their names would be the same: a node does not start where another one with its
+    /// number records ([`StartError::RecordingsInUse`]). Beside each stands a text that ends in
     /// `.rafttimes`: when commands were given to the node, and when syncs and applying began and
-    /// ended; `raft-sim explain` reads it. Files of earlier starts count towards
-    /// `max_files`; what is not named as a recording of this node is left alone.
+    /// ended; `raft-sim explain` reads it. Files of earlier starts count towards `max_files`; what
+    /// is not named as a recording of this node is left alone.
     pub folder: PathBuf,
     /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint,
     /// which holds the part of the log that is in memory, and is not counted. Default 64 MiB.
@@ -71,7 +74,19 @@ impl Recorder {
         options: RecorderOptions,
         raft: &Raft,
         timings: Timings,
-    ) -> io::Result<Recorder> {
+    ) -> Result<Recorder, StartError> {
+        let (folder, node) = (options.folder.clone(), raft.id());
+        Recorder::begin(options, raft, timings).map_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                return StartError::RecordingsInUse { folder, node };
+            }
+            let text = format!("{}: {error}", folder.display());
+            StartError::Recorder(io::Error::new(error.kind(), text))
+        })
+    }
+
+    /// Fails with `WouldBlock` if another recorder writes files of this name.
+    fn begin(options: RecorderOptions, raft: &Raft, timings: Timings) -> io::Result<Recorder> {
         let node = raft.id();
         fs::create_dir_all(&options.folder)?;
         let mut numbers = Vec::new();
@@ -79,6 +94,9 @@ impl Recorder {
             numbers.extend(number(&file?.path(), node));
         }
         numbers.sort_unstable();
+        if let Some(last) = numbers.last() {
+            lock(&File::open(path(&options, node, *last))?)?;
+        }
         let next = numbers.last().map_or(1, |last| last + 1);
         let files = numbers.into_iter().map(|it| path(&options, node, it));
         let mut files: VecDeque<_> = files.collect();
@@ -87,8 +105,9 @@ impl Recorder {
         files.push_back(path.clone());
         let buffer = recording::begin(raft);
         Ok(Recorder {
+            // First the file with the lock.
+            file: create(&path)?,
             times: File::create(path.with_extension(TIMES))?,
-            file: File::create(path)?,
             options,
             node,
             files,
@@ -134,7 +153,7 @@ impl Recorder {
             return Ok(());
         }
         let path = path(&self.options, self.node, self.next);
-        self.file = File::create(&path)?;
+        self.file = create(&path)?;
         self.times = File::create(path.with_extension(TIMES))?;
         self.lines.push_str(HEADER);
         make_room(&mut self.files, &self.options)?;
@@ -143,6 +162,29 @@ impl Recorder {
         self.buffer = recording::begin(raft);
         self.checkpoint = self.buffer.len() as u64;
         Ok(())
+    }
+}
+
+/// Makes a file, and locks it for as long as it is open. Fails with `WouldBlock` if another
+/// recorder has just made it.
+fn create(path: &Path) -> io::Result<File> {
+    let file = File::create_new(path).map_err(|error| {
+        let was_made = error.kind() == io::ErrorKind::AlreadyExists;
+        if was_made {
+            io::ErrorKind::WouldBlock.into()
+        } else {
+            error
+        }
+    })?;
+    lock(&file)?;
+    Ok(file)
+}
+
+/// Fails with `WouldBlock` if a recorder holds the lock. Where files cannot be locked, nobody does.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(error @ TryLockError::WouldBlock) => Err(error.into()),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 

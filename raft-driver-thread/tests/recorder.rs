@@ -7,7 +7,7 @@ use raft_driver_thread::raft_proto::recording::{self, Recording};
 use raft_driver_thread::raft_proto::{Input, NodeId, Raft};
 use raft_driver_thread::storage::MemoryStorage;
 use raft_driver_thread::transport::channel::Network;
-use raft_driver_thread::{Node, RecorderOptions};
+use raft_driver_thread::{Node, RecorderOptions, StartError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::{Journal, TIMEOUT, wait_for};
@@ -70,6 +70,35 @@ fn nodes_that_share_a_folder_keep_their_own_recordings() {
     let files = recordings(dir.path());
     assert_eq!(files.len(), 3, "{files:?}");
     assert!(files.iter().all(|file| replay(file) > 2));
+}
+
+#[test]
+fn two_groups_of_one_node_do_not_record_in_one_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (Network::new(1), Network::new(2));
+    let start = |group: &Network| {
+        let mut options = support::options(1, 1);
+        options.recorder = Some(RecorderOptions {
+            // Each turn begins a file.
+            max_file_bytes: 1,
+            ..RecorderOptions::new(dir.path())
+        });
+        let transport = group.transport(NodeId(1));
+        Node::start(options, MemoryStorage::new(), transport, Journal::default())
+    };
+    let node = start(&first).unwrap();
+    for _ in 0..3 {
+        let refused = start(&second).map(drop).unwrap_err();
+        assert!(
+            matches!(&refused, StartError::RecordingsInUse { folder, node: NodeId(1) } if folder == dir.path()),
+            "{refused}"
+        );
+        wait_for("a command to be applied", || {
+            node.execute("a", TIMEOUT).ok()
+        });
+    }
+    drop(node);
+    start(&second).unwrap();
 }
 
 #[test]

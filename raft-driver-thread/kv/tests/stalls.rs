@@ -170,6 +170,41 @@ fn what_a_flush_or_a_restore_removes_is_handed_over_instead_of_freed() {
     });
 }
 
+#[test]
+fn what_waits_to_be_freed_is_bounded() {
+    let (sender, removed) = mpsc::channel();
+    // Three keys count for 303 bytes each, with their names and values.
+    let disposal = Disposal::within(1000, move |removed| sender.send(removed).unwrap());
+    let mut machine = Machine::new().with_disposal(disposal);
+    let mut index = 0;
+    let mut flush = |keys: u32| {
+        let pairs = (0..keys).map(|key| (b(&format!("{key:02}")), b("1")));
+        let fill = commands(vec![Command::SetMany(pairs.collect())]);
+        apply(&mut machine, index + 1, fill);
+        apply(&mut machine, index + 2, commands(vec![Command::Flush]));
+        index += 2;
+        let taken: Vec<_> = removed.try_iter().collect();
+        assert_eq!(machine.key_count(), 0);
+        taken
+    };
+    // However large it is, one may wait; what does not fit beside it is freed by the flush.
+    let first = flush(10);
+    assert_eq!(
+        first.iter().map(|it| it.key_count()).collect::<Vec<_>>(),
+        [10]
+    );
+    assert!(flush(1).is_empty());
+    drop(first);
+    let (some, more) = (flush(2), flush(1));
+    assert_eq!((some.len(), more.len()), (1, 1));
+    assert!(flush(1).is_empty());
+    drop(more);
+    assert_eq!(flush(1).len(), 1);
+    // Nothing is no work.
+    drop(some);
+    assert!(flush(0).is_empty());
+}
+
 /// Prints the waits: `cargo test --release -p raft-kv --test stalls -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, of a minute and a gigabyte"]

@@ -451,6 +451,7 @@ enum Step {
     Load(u8, Option<i64>),
     Flush,
     Advance(u64),
+    RemoveExpired,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -464,6 +465,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (key(), proptest::option::of(-20..50_i64)).prop_map(|(key, at)| Step::Load(key, at)),
         1 => Just(Step::Flush),
         4 => (0..30_u64).prop_map(Step::Advance),
+        1 => Just(Step::RemoveExpired),
     ]
 }
 
@@ -523,6 +525,8 @@ fn run(step: &Step, store: &mut Store, model: &mut Model) {
             model.clear();
         }
         Step::Advance(millis) => store.advance_to(now + millis),
+        // It shows in nothing.
+        Step::RemoveExpired => store.remove_expired(),
     }
     let now = store.time();
     model.retain(|_, it| it.expiry.is_none_or(|expiry| expiry > now));

@@ -34,6 +34,7 @@
 //! | `Restore` | the state machine refused its own snapshot: start the release that wrote it. If that refuses it too, let the node join anew with an empty folder: the leader sends its own snapshot. Only with [incarnations](raft_proto::Config::incarnation) may that be under the same number |
 //! | `Thread` | the system has no thread left: raise the limit of processes of the node's user |
 //! | `Recorder` | the recorder's folder cannot be written: name another, or leave the option off |
+//! | `RecordingsInUse` | a node with the same number records there: give each group of a node a folder of its own |
 //!
 //! # The end of a node: [`StopReason`]
 //!

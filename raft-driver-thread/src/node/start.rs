@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::offers::Offers;
 use crate::options::{CompareOptions, Options, ScrubOptions, SnapshotSending};
-use crate::recorder::{Recorder, RecorderOptions};
+use crate::recorder::Recorder;
 use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
 use crate::shared::Shared;
 use crate::shared_core::SharedCore;
@@ -28,7 +28,6 @@ use crate::transport::{Fetcher, Transport};
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
 use raft_proto::{Raft, Recovered};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -61,7 +60,8 @@ impl<M: StateMachine> Node<M> {
             Some(_) => Timings::new(clock),
             None => Timings::default(),
         };
-        let recorder = start_recorder(options.recorder, &raft, timings.clone())?;
+        let start = |options| Recorder::start(options, &raft, timings.clone());
+        let recorder = options.recorder.map(start).transpose()?;
         let (core, tasks) = mailbox(waker.clone());
         let compare = options.compare.filter(|_| machine.digest().is_some());
         let shared = share(&raft, core, snapshots, compare.as_ref(), timings);
@@ -136,22 +136,6 @@ fn share<M: StateMachine>(
         metrics: Metrics::new(raft.id()),
         timings,
     }
-}
-
-fn start_recorder(
-    options: Option<RecorderOptions>,
-    raft: &Raft,
-    timings: Timings,
-) -> Result<Option<Recorder>, StartError> {
-    let Some(options) = options else {
-        return Ok(None);
-    };
-    let folder = options.folder.clone();
-    let recorder = Recorder::start(options, raft, timings).map_err(|error| {
-        let text = format!("{}: {error}", folder.display());
-        StartError::Recorder(io::Error::new(error.kind(), text))
-    })?;
-    Ok(Some(recorder))
 }
 
 /// Starts the scrubber, if it is asked for and the storage has one.

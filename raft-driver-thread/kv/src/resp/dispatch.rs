@@ -52,17 +52,27 @@ pub fn parse(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Reply> 
 pub enum Refusal {
     /// There is no such command, or not with so many arguments: a transaction does not queue it,
     /// and will not run.
-    AtOnce(Reply),
+    AtOnce {
+        /// The command's name, as in [`Understood`]; `None` if there is no such command.
+        name: Option<&'static str>,
+        /// What is wrong.
+        error: Reply,
+    },
     /// The arguments make no sense: Redis finds that when it runs the command, so a transaction
     /// queues it, and has this error among its replies.
-    WhenRun(Reply),
+    WhenRun {
+        /// The command's name.
+        name: &'static str,
+        /// What is wrong.
+        error: Reply,
+    },
 }
 
 impl Refusal {
     /// The reply that says what is wrong.
     pub fn into_reply(self) -> Reply {
         match self {
-            Refusal::AtOnce(reply) | Refusal::WhenRun(reply) => reply,
+            Refusal::AtOnce { error, .. } | Refusal::WhenRun { error, .. } => error,
         }
     }
 }
@@ -82,10 +92,12 @@ pub struct Understood {
 ///
 /// [`Refusal`].
 pub fn parse_for_queue(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Understood, Refusal> {
-    let resolved = resolve(words, limits).map_err(Refusal::AtOnce)?;
+    let resolved = resolve(words, limits)?;
     let name = resolved.arguments.command;
-    let request = parse_arguments(resolved, limits).map_err(Refusal::WhenRun)?;
-    Ok(Understood { name, request })
+    match parse_arguments(resolved, limits) {
+        Ok(request) => Ok(Understood { name, request }),
+        Err(error) => Err(Refusal::WhenRun { name, error }),
+    }
 }
 
 fn parse_arguments(resolved: Resolved, limits: &ParseLimits) -> Result<Request, Reply> {
@@ -100,26 +112,31 @@ fn parse_arguments(resolved: Resolved, limits: &ParseLimits) -> Result<Request, 
 }
 
 /// Finds the command, or the subcommand, that these words begin with.
-fn resolve(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Resolved, Reply> {
+fn resolve(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Resolved, Refusal> {
+    let unknown = |error| Refusal::AtOnce { name: None, error };
     let Some(spec) = words.first().and_then(|name| table::find(name)) else {
-        return Err(unknown_command(&words));
+        return Err(unknown(unknown_command(&words)));
     };
     let subcommand = match words.get(1) {
         Some(name) if !spec.subcommands.is_empty() => {
             let found = spec.subcommand(name);
-            Some(found.ok_or_else(|| unknown_subcommand(spec, name))?)
+            Some(found.ok_or_else(|| unknown(unknown_subcommand(spec, name)))?)
         }
         Some(_) | None => None,
     };
     let full_name = subcommand.map_or(spec.name, |subcommand| subcommand.full_name);
     let arity = subcommand.map_or(spec.arity, |subcommand| subcommand.arity);
+    let refused = |error| Refusal::AtOnce {
+        name: Some(full_name),
+        error,
+    };
     if !arity.accepts(words.len()) {
-        return Err(parse::wrong_number(full_name));
+        return Err(refused(parse::wrong_number(full_name)));
     }
     let max = limits.max_value_bytes;
     if !spec.has(Flag::Admin) && words.iter().any(|word| word.len() > max) {
         let message = format_args!("value is longer than the {max} bytes that this server takes");
-        return Err(Reply::error("ERR", message));
+        return Err(refused(Reply::error("ERR", message)));
     }
     let mut words = words.into_iter();
     words.next();
@@ -136,7 +153,7 @@ fn resolve(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Resolved, Reply> {
 /// ONCE session sequence command: the words behind the sequence are a whole request.
 fn once(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
     let (session, sequence) = (arguments.unsigned()?, arguments.unsigned()?);
-    let inner = resolve(arguments.rest(), limits)?;
+    let inner = resolve(arguments.rest(), limits).map_err(Refusal::into_reply)?;
     match inner.parser {
         Parser::Command(parse) => Ok(Request::Once {
             session,
@@ -154,7 +171,7 @@ fn once(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
 /// RAFT HERE cluster node request: the words behind the addressee are a whole request.
 fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
     let to = parse::addressee(&mut arguments)?;
-    let inner = resolve(arguments.rest(), limits)?;
+    let inner = resolve(arguments.rest(), limits).map_err(Refusal::into_reply)?;
     let request = match inner.parser {
         Parser::Request(parse) => parse(inner.arguments)?,
         Parser::Command(_) | Parser::Once | Parser::Here | Parser::Subcommands => {

@@ -77,6 +77,8 @@ pub enum LocalCommand {
     Command(CommandCommand),
     /// Returns settings, by patterns of their names.
     ConfigGet(Vec<Bytes>),
+    /// Sets what INFO counts back to 0. Metrics go on.
+    ConfigResetStat,
     /// From now on, this server may answer reads from its own state, which may be stale.
     ReadOnly,
     /// From now on, reads see every write that was acknowledged before.

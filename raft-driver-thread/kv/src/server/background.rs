@@ -126,11 +126,10 @@ impl Background {
 /// The clock follows the state's time, and goes into the log while keys may expire. It is saved if
 /// that is due.
 async fn keep_time(router: &Arc<Router>, is_save_due: bool) {
-    let times = |machine: &Machine| (machine.time(), machine.next_expiry().is_some());
     let mut has_expiries = false;
-    if let Ok((time, any)) = router.node().inspect(times).await {
-        router.clock().observe(time);
-        has_expiries = any;
+    if let Ok(times) = router.node().inspect(Times::of).await {
+        router.clock().observe(times.state);
+        has_expiries = times.has_expiries;
     }
     let state = router.node().state();
     if state.role != RoleKind::Leader && state.leader.is_some() {
@@ -142,8 +141,31 @@ async fn keep_time(router: &Arc<Router>, is_save_due: bool) {
         // If the thread fails, so does saving.
         let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;
     }
-    if has_expiries && router.leads() {
-        propose_time(router).await;
+    // Of keys that have expired together, each entry removes some.
+    let mut is_due = has_expiries;
+    while is_due && router.leads() && propose_time(router).await {
+        let times = router.node().inspect(Times::of).await;
+        is_due = times.is_ok_and(|times| times.has_unremoved);
+    }
+}
+
+/// What the state says of its time.
+struct Times {
+    /// Milliseconds since 1970.
+    state: u64,
+    has_expiries: bool,
+    /// Keys that have expired are still in memory.
+    has_unremoved: bool,
+}
+
+impl Times {
+    fn of(machine: &Machine) -> Times {
+        let has_unremoved = machine.unremoved_key_count() > 0;
+        Times {
+            state: machine.time(),
+            has_expiries: machine.next_expiry().is_some() || has_unremoved,
+            has_unremoved,
+        }
     }
 }
 
@@ -182,13 +204,12 @@ impl Warnings {
     }
 }
 
-/// Proposes the time, which the leader does while there are keys that will expire.
-async fn propose_time(router: &Router) {
+/// Proposes the time, which the leader does while there are keys that will expire. Returns whether
+/// that was applied: if leadership was lost meanwhile, the next leader does it.
+async fn propose_time(router: &Router) -> bool {
     let group = Arc::new(router.node().group());
-    // If leadership was lost meanwhile, the next leader does it.
-    let _ = router
-        .propose_here(&Operation::AdvanceTime, group, router.deadline())
-        .await;
+    let proposed = router.propose_here(&Operation::AdvanceTime, group, router.deadline());
+    proposed.await.is_ok()
 }
 
 /// Compares this server's settings with the leader's, as `raft-kv join` does. Returns whether that

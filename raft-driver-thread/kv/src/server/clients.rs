@@ -1,11 +1,11 @@
 //! The clients that are connected, as CLIENT LIST and INFO show them.
 
+use super::stats::Counter;
 use crate::resp::ClientFilter;
 use crate::settings::ADMIN_USER;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -92,11 +92,12 @@ impl User {
 pub(super) struct ClientRegistry {
     max_connections: usize,
     connected: Mutex<BTreeMap<u64, Arc<Mutex<ClientInfo>>>>,
-    last_id: AtomicU64,
-    /// Commands that clients sent since the start.
-    pub(super) commands: AtomicU64,
-    /// Connections that were rejected since the start, because there were too many.
-    pub(super) rejected: AtomicU64,
+    /// Clients that were let in. The last one's number is the total.
+    pub(super) accepted: Counter,
+    /// Commands that clients sent.
+    pub(super) commands: Counter,
+    /// Connections that were rejected, because there were too many.
+    pub(super) rejected: Counter,
 }
 
 /// One of the connections that the registry allows. Given back when dropped.
@@ -116,9 +117,9 @@ impl ClientRegistry {
         ClientRegistry {
             max_connections,
             connected: Mutex::default(),
-            last_id: AtomicU64::new(0),
-            commands: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
+            accepted: Counter::default(),
+            commands: Counter::default(),
+            rejected: Counter::default(),
         }
     }
 
@@ -130,10 +131,10 @@ impl ClientRegistry {
     ) -> Option<ClientSlot> {
         let mut connected = lock(&self.connected);
         if connected.len() >= self.max_connections {
-            self.rejected.fetch_add(1, Ordering::Relaxed);
+            self.rejected.add(1);
             return None;
         }
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = self.accepted.add(1);
         let info = Arc::new(Mutex::new(ClientInfo {
             id,
             socket,
@@ -155,11 +156,6 @@ impl ClientRegistry {
 
     pub(super) fn count(&self) -> usize {
         lock(&self.connected).len()
-    }
-
-    /// How many clients were let in since the start.
-    pub(super) fn accepted(&self) -> u64 {
-        self.last_id.load(Ordering::Relaxed)
     }
 
     /// How many clients may be connected.

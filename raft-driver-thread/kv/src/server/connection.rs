@@ -7,21 +7,16 @@
 //! read: nothing would ever come of it, and it is closed.
 
 use super::clients::{ClientActivity, ClientSlot, User};
-use super::coalesce::{Batch, Outcome};
 use super::context::ServerContext;
 use super::group_commit::LastActive;
 use super::multi::{self, Transaction};
-use super::outcome::integer;
 use super::output::{Output, Written, write_some};
-use super::reads::read_stale;
-use super::session;
-use super::walk::{Freshness, walk};
+use super::stats::Asked;
 use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Understood, Version};
 use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -46,7 +41,7 @@ const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_IDLE_BUFFER: usize = 1 << 16;
 
 /// The reply to one request, in the order of the requests.
-enum Item {
+pub(super) enum Item {
     Ready(Reply),
     /// The next reply of the batch.
     OfBatch,
@@ -83,11 +78,13 @@ pub(super) struct Connection {
     pub(super) failed_passwords: u32,
     pub(super) activity: Activity,
     decoder: RequestDecoder,
-    items: Vec<Item>,
-    commands: Vec<Command>,
+    pub(super) items: Vec<Item>,
+    pub(super) commands: Vec<Command>,
+    /// What is counted of each of `commands`.
+    pub(super) asked: Vec<Asked>,
     /// About how long the arguments of `commands` are.
-    bytes: usize,
-    out: Output,
+    pub(super) bytes: usize,
+    pub(super) out: Output,
 }
 
 impl Connection {
@@ -113,6 +110,7 @@ impl Connection {
             decoder: RequestDecoder::new(),
             items: Vec::new(),
             commands: Vec::new(),
+            asked: Vec::new(),
             bytes: 0,
             out,
         }
@@ -249,8 +247,7 @@ impl Connection {
     }
 
     async fn request(&mut self, arguments: Vec<Bytes>) {
-        let commands = &self.context.clients.commands;
-        commands.fetch_add(1, Ordering::Relaxed);
+        self.context.clients.commands.add(1);
         let length: usize = arguments.iter().map(Bytes::len).sum();
         // An administrator's request may have to be forwarded to the leader, unchanged.
         let is_admin = |name: &Bytes| name.eq_ignore_ascii_case(b"RAFT");
@@ -272,21 +269,25 @@ impl Connection {
         };
         self.command = Some(name);
         if !self.is_authenticated && !is_open_to_all(&request) {
+            self.context.stats.rejected(name);
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
         }
         if let Err(error) = self.check_allowed(&request, name) {
-            let reply = self.refuse(Refusal::AtOnce(error), is_exec, length);
+            let name = Some(name);
+            let reply = self.refuse(Refusal::AtOnce { name, error }, is_exec, length);
             return self.ready(reply);
         }
         if let Some(transaction) = &mut self.transaction
             && !multi::runs_at_once(&request)
         {
             let max_bytes = self.context.max_transaction_bytes;
-            let reply = transaction.enqueue(request, length, max_bytes);
+            let asked = Understood { name, request };
+            let reply = transaction.enqueue(asked, length, max_bytes);
             return self.ready(reply);
         }
         let uses_keys = matches!(request, Request::Command(_) | Request::Once { .. });
         if let Some(database) = self.missing_database.filter(|_| uses_keys) {
+            self.context.stats.rejected(name);
             return self.ready(no_database(database));
         }
         match request {
@@ -298,6 +299,7 @@ impl Connection {
                 }
                 self.bytes += length;
                 self.items.push(Item::OfBatch);
+                self.asked.push(Asked::new(name, &command));
                 self.commands.push(command);
                 if walks {
                     self.flush().await;
@@ -309,7 +311,10 @@ impl Connection {
             | Request::Local(_)
             | Request::Admin(_) => {
                 self.flush().await;
+                let begun = Instant::now();
                 let reply = self.answer(request, &unchanged).await;
+                let stats = &self.context.stats;
+                stats.answered(name, &reply, begun.elapsed());
                 self.ready(reply);
                 self.flush().await;
             }
@@ -327,73 +332,28 @@ impl Connection {
 
     /// The reply to a request that makes no sense. What becomes of a transaction depends on it.
     fn refuse(&mut self, refusal: Refusal, is_exec: bool, length: usize) -> Reply {
+        let stats = &self.context.stats;
         match (&mut self.transaction, refusal) {
-            (transaction, Refusal::AtOnce(error)) if is_exec => {
-                *transaction = None;
-                multi::refused_exec(error)
-            }
-            (Some(transaction), Refusal::WhenRun(error)) => {
-                let max_bytes = self.context.max_transaction_bytes;
-                transaction.enqueue_error(error, length, max_bytes)
-            }
-            (Some(transaction), Refusal::AtOnce(error)) => {
-                transaction.break_off();
+            (transaction, Refusal::AtOnce { name, error }) => {
+                name.inspect(|name| stats.rejected(name));
+                if is_exec {
+                    *transaction = None;
+                    return multi::refused_exec(error);
+                }
+                if let Some(transaction) = transaction {
+                    transaction.break_off();
+                }
                 error
             }
-            (None, refusal) => refusal.into_reply(),
+            (Some(transaction), Refusal::WhenRun { name, error }) => {
+                let max_bytes = self.context.max_transaction_bytes;
+                transaction.enqueue_error(name, error, length, max_bytes)
+            }
+            (None, Refusal::WhenRun { name, error }) => {
+                stats.answered(name, &error, Duration::ZERO);
+                error
+            }
         }
-    }
-
-    /// Answers a request that goes in no batch.
-    async fn answer(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
-        let router = &self.context.router;
-        match request {
-            Request::Command(command) => first(self.run(Batch::new(vec![command], 0)).await),
-            Request::Once {
-                session,
-                sequence,
-                command,
-            } => match session::execute_once(router, session, sequence, command).await {
-                Ok(replies) => first(replies),
-                Err(error) => error.into(),
-            },
-            Request::OpenSession => match session::open(router, router.deadline()).await {
-                Ok(session) => integer(session),
-                Err(error) => error.into(),
-            },
-            Request::CloseSession(session) => match session::close(router, session).await {
-                Ok(()) => Reply::Ok,
-                Err(error) => error.into(),
-            },
-            Request::Local(local) => self.local(local).await,
-            Request::Admin(admin) => self.admin(admin, arguments).await,
-        }
-    }
-
-    /// Runs the commands that were collected, and writes all replies to the buffer.
-    async fn flush(&mut self) {
-        if self.items.is_empty() {
-            return;
-        }
-        self.show();
-        let commands = std::mem::take(&mut self.commands);
-        let bytes = std::mem::take(&mut self.bytes);
-        let replies = if commands.is_empty() {
-            Vec::new()
-        } else {
-            self.run(Batch::new(commands, bytes)).await
-        };
-        let mut replies = replies.into_iter();
-        for item in self.items.drain(..) {
-            let reply = match item {
-                Item::Ready(reply) => Some(reply),
-                Item::OfBatch => replies.next(),
-            };
-            // There is one for each command.
-            let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            self.out.push(reply, self.version);
-        }
-        self.show();
     }
 
     /// Lets CLIENT LIST show what this client does.
@@ -409,32 +369,6 @@ impl Connection {
             unwritten: self.out.waiting(),
         };
         self.slot.change(|client| client.activity = activity);
-    }
-
-    /// Runs commands with no other command in between. Each gets a reply.
-    async fn run(&mut self, batch: Batch) -> Vec<Reply> {
-        let count = batch.commands.len();
-        let ran = self.try_run(batch).await;
-        ran.unwrap_or_else(|error| vec![Reply::from(error); count])
-    }
-
-    pub(super) async fn try_run(&mut self, batch: Batch) -> Outcome {
-        if batch.commands.iter().any(Command::writes) {
-            let writes = &self.context.writes;
-            writes.submit(batch, &mut self.activity.writes).await
-        } else if batch.commands.iter().any(Command::looks_at_many_keys) {
-            let freshness = if self.reads_stale {
-                Freshness::Any
-            } else {
-                Freshness::Linearizable
-            };
-            walk(&self.context, batch.commands, freshness).await
-        } else if self.reads_stale {
-            read_stale(&self.context.router, batch.commands).await
-        } else {
-            let reads = &self.context.reads;
-            reads.submit(batch, &mut self.activity.reads).await
-        }
     }
 }
 
@@ -472,11 +406,6 @@ fn no_database(database: i64) -> Reply {
          0 exists"
     );
     Reply::error("ERR", what)
-}
-
-fn first(replies: Vec<Reply>) -> Reply {
-    let first = replies.into_iter().next();
-    first.unwrap_or_else(|| Reply::error("ERR", "no reply"))
 }
 
 /// Whether a request is answered before the client has given the password.

@@ -11,6 +11,7 @@ use super::reads::Reads;
 use super::refused::RefusedServers;
 use super::router::Router;
 use super::session::Session;
+use super::stats::Stats;
 use super::tls::Certificates;
 use crate::resp::{ParseLimits, RequestLimits};
 use crate::settings::{Identity, Settings};
@@ -30,6 +31,7 @@ pub(super) struct ServerContext {
     /// Each [walk](super::walk) takes one.
     pub(super) walks: Arc<Semaphore>,
     pub(super) clients: Arc<ClientRegistry>,
+    pub(super) stats: Stats,
     pub(super) settings: Settings,
     pub(super) identity: Identity,
     pub(super) refused: Arc<RefusedServers>,
@@ -65,6 +67,7 @@ impl ServerContext {
             clients: Arc::new(ClientRegistry::new(descriptors::clients(
                 settings.max_connections,
             ))),
+            stats: Stats::new(),
             output_limits: Arc::new(OutputLimits::new(
                 settings.client_output_buffer_limit,
                 settings.maxmemory_clients,

@@ -1,9 +1,12 @@
 //! EXEC: the commands of a transaction run as one batch.
 
+use super::answer::no_reply;
 use super::coalesce::Batch;
 use super::connection::Connection;
-use super::multi::{self, Queued, Transaction};
+use super::multi::{self, Queued, Task, Transaction};
+use super::stats::Asked;
 use crate::state::{Reply, ReplyBudget, too_long};
+use std::time::Instant;
 
 impl Connection {
     /// EXEC. The commands over the keys run as one batch; what concerns this connection is done in
@@ -13,24 +16,20 @@ impl Connection {
             Ok(transaction) => transaction,
             Err(reply) => return reply,
         };
-        let (mut commands, mut others) = (Vec::new(), Vec::new());
-        for queued in queue {
-            match queued {
-                Queued::Command(command) => {
-                    commands.push(command);
-                    others.push(None);
-                }
-                Queued::Local(_) | Queued::Error(_) => others.push(Some(queued)),
+        let (mut commands, mut asked) = (Vec::new(), Vec::new());
+        let mut others = Vec::with_capacity(queue.len());
+        for Queued { name, task } in queue {
+            if let Task::Command(command) = task {
+                asked.push(Asked::new(name, &command));
+                commands.push(command);
+                others.push(None);
+            } else {
+                others.push(Some(Queued { name, task }));
             }
         }
-        let ran = if commands.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.try_run(Batch::new(commands, bytes)).await
-        };
-        let mut ran = match ran {
+        let mut ran = match self.run(Batch::new(commands, bytes), &asked).await {
             Ok(replies) => replies.into_iter(),
-            Err(error) => return error.into(),
+            Err(error) => return error,
         };
         let mut replies = Vec::with_capacity(others.len());
         // The commands over the keys have one of their own.
@@ -38,15 +37,25 @@ impl Connection {
         for other in others {
             replies.push(match other {
                 // There is one for each command.
-                None | Some(Queued::Command(_)) => ran
-                    .next()
-                    .unwrap_or_else(|| Reply::error("ERR", "no reply")),
-                Some(Queued::Local(_)) if budget.is_spent() => too_long(),
-                // None of these runs a transaction, so the recursion ends.
-                Some(Queued::Local(local)) => budget.spend(Box::pin(self.local(local)).await),
-                Some(Queued::Error(error)) => error,
+                None => ran.next().unwrap_or_else(no_reply),
+                Some(queued) => self.run_other(queued, &mut budget).await,
             });
         }
         Reply::Array(replies)
+    }
+
+    /// Runs what is in no batch.
+    async fn run_other(&mut self, queued: Queued, budget: &mut ReplyBudget) -> Reply {
+        let begun = Instant::now();
+        let reply = match queued.task {
+            Task::Local(_) if budget.is_spent() => too_long(),
+            // None of these runs a transaction, so the recursion ends.
+            Task::Local(local) => budget.spend(Box::pin(self.local(local)).await),
+            Task::Error(error) => error,
+            Task::Command(_) => no_reply(),
+        };
+        let stats = &self.context.stats;
+        stats.answered(queued.name, &reply, begun.elapsed());
+        reply
     }
 }

@@ -11,7 +11,11 @@
 //! |---|---|---|---|
 //! | `raft_kv_connections` | gauge | connections | clients that are connected |
 //! | `raft_kv_commands_total` | counter | commands | that clients sent, refused ones included |
+//! | `raft_kv_command_calls_total` | counter | calls | of each command, with a label `command`; those of which nothing was done are left out |
 //! | `raft_kv_rejected_connections_total` | counter | connections | refused, being too many |
+//! | `raft_kv_expired_keys_total` | counter | keys | that have expired since this server started |
+//! | `raft_kv_keyspace_hits_total` | counter | keys | that this server's clients read, and that were there |
+//! | `raft_kv_keyspace_misses_total` | counter | keys | that they read, and that were not there |
 //! | `raft_kv_used_memory_bytes` | gauge | bytes | of keys and values, as `max-memory` counts |
 //! | `raft_kv_waiting_reply_bytes` | gauge | bytes | of replies that clients have not read |
 //! | `raft_kv_certificate_expiry_timestamp_seconds` | gauge | seconds since 1970 | when this server's certificate expires; only with TLS |
@@ -29,7 +33,6 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use raft_driver_thread::metrics::HISTOGRAMS;
 use raft_driver_thread::raft_proto::NodeId;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -167,18 +170,33 @@ async fn metrics(State(shown): State<Shown>) -> (StatusCode, String) {
         let what = "this process has no recorder of metrics\n";
         return (StatusCode::NOT_FOUND, what.into());
     };
-    let clients = &context.clients;
     let node = || NodeId(context.identity.node).to_string();
+    let figures = |machine: &Machine| (machine.used_bytes(), machine.expired_key_count());
+    if let Ok((used, expired)) = context.router.node().inspect(figures).await {
+        metrics::gauge!("raft_kv_used_memory_bytes", "node" => node()).set(used as f64);
+        context.stats.expired.observe(expired);
+    }
+    let clients = &context.clients;
     metrics::gauge!("raft_kv_connections", "node" => node()).set(clients.count() as f64);
-    let commands = clients.commands.load(Ordering::Relaxed);
-    metrics::counter!("raft_kv_commands_total", "node" => node()).absolute(commands);
-    let rejected = clients.rejected.load(Ordering::Relaxed);
-    metrics::counter!("raft_kv_rejected_connections_total", "node" => node()).absolute(rejected);
+    let stats = &context.stats;
+    for (name, total) in [
+        ("raft_kv_commands_total", clients.commands.total()),
+        (
+            "raft_kv_rejected_connections_total",
+            clients.rejected.total(),
+        ),
+        ("raft_kv_expired_keys_total", stats.expired.total()),
+        ("raft_kv_keyspace_hits_total", stats.hits.total()),
+        ("raft_kv_keyspace_misses_total", stats.misses.total()),
+    ] {
+        metrics::counter!(name, "node" => node()).absolute(total);
+    }
+    for (command, calls) in stats.calls() {
+        metrics::counter!("raft_kv_command_calls_total", "node" => node(), "command" => command)
+            .absolute(calls);
+    }
     let waiting = context.output_limits.waiting();
     metrics::gauge!("raft_kv_waiting_reply_bytes", "node" => node()).set(waiting as f64);
-    if let Ok(used) = context.router.node().inspect(Machine::used_bytes).await {
-        metrics::gauge!("raft_kv_used_memory_bytes", "node" => node()).set(used as f64);
-    }
     if let Some(certificates) = &context.certificates {
         let expiry = certificates.expires_at() as f64;
         metrics::gauge!("raft_kv_certificate_expiry_timestamp_seconds", "node" => node())

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use raft_driver_thread::raft_proto::{LeaseStatus, Member, MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
 
 /// The release of Redis that clients are told, for those that look at it.
 pub(super) const COMPATIBLE: &str = "7.0.0";
@@ -23,11 +22,14 @@ pub(super) const COMPATIBLE: &str = "7.0.0";
 pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 /// Figures of the state machine.
+#[derive(Default)]
 struct StateFigures {
     keys: u64,
     used_bytes: u64,
+    peak_bytes: u64,
     sessions: u64,
     expires: u64,
+    expired: u64,
     servers: BTreeMap<u64, String>,
 }
 
@@ -36,8 +38,10 @@ fn figures(machine: &Machine) -> StateFigures {
     StateFigures {
         keys: machine.key_count(),
         used_bytes: machine.used_bytes(),
+        peak_bytes: machine.peak_used_bytes(),
         sessions: machine.session_count(),
         expires: machine.expiring_key_count(),
+        expired: machine.expired_key_count(),
         servers: servers
             .map(|server| (server.node, server.clients.clone()))
             .collect(),
@@ -207,11 +211,15 @@ pub(super) async fn info(context: &ServerContext, sections: &[Bytes]) -> Reply {
     };
     let process = process::figures();
     let figures = context.router.node().inspect(figures).await;
-    let expires = figures.map_or(0, |figures| figures.expires);
+    let figures = figures.unwrap_or_default();
+    context.stats.expired.observe(figures.expired);
     let all = [
         ("Server", server(context, &status)),
         ("Clients", clients(context, &status)),
-        ("Memory", memory(context, &status, &process)),
+        (
+            "Memory",
+            memory(context, &status, figures.peak_bytes, &process),
+        ),
         // The log is what the append-only file is in Redis. A server that has not read it yet answers
         // no client.
         (
@@ -221,23 +229,20 @@ pub(super) async fn info(context: &ServerContext, sections: &[Bytes]) -> Reply {
         ("Stats", stats(context)),
         ("Replication", replication(&status)),
         ("CPU", cpu(&process)),
+        ("Commandstats", context.stats.command_lines()),
         ("Raft", raft(&status)),
         // Clients that know of Redis Cluster are not to look for slots.
         ("Cluster", lines(&[("cluster_enabled", &0)])),
-        ("Keyspace", keyspace(&status, expires)),
+        ("Keyspace", keyspace(&status, figures.expires)),
     ];
-    let everything = [&b"all"[..], b"default", b"everything"];
     let is_wanted = |name: &str| {
-        let named = |section: &Bytes| section.eq_ignore_ascii_case(name.as_bytes());
-        let any = |section: &Bytes| {
-            everything
-                .iter()
-                .any(|all| section.eq_ignore_ascii_case(all))
+        let is_default = name != "Commandstats";
+        let names = |section: &Bytes| match &section.to_ascii_lowercase()[..] {
+            b"all" | b"everything" => true,
+            b"default" => is_default,
+            section => section == name.to_ascii_lowercase().as_bytes(),
         };
-        sections.is_empty()
-            || sections
-                .iter()
-                .any(|section| named(section) || any(section))
+        (sections.is_empty() && is_default) || sections.iter().any(names)
     };
     let mut text = String::new();
     for (name, lines) in all.iter().filter(|(name, _)| is_wanted(name)) {
@@ -277,11 +282,18 @@ fn clients(context: &ServerContext, status: &NodeStatus) -> String {
     ])
 }
 
-fn memory(context: &ServerContext, status: &NodeStatus, process: &ProcessFigures) -> String {
+fn memory(
+    context: &ServerContext,
+    status: &NodeStatus,
+    peak: u64,
+    process: &ProcessFigures,
+) -> String {
     let resident = process.resident_bytes;
     lines(&[
         ("used_memory", &status.used_bytes),
         ("used_memory_human", &ByteSize(status.used_bytes).rounded()),
+        ("used_memory_peak", &peak),
+        ("used_memory_peak_human", &ByteSize(peak).rounded()),
         ("used_memory_rss", &resident),
         ("used_memory_rss_human", &ByteSize(resident).rounded()),
         ("maxmemory", &context.settings.max_memory.unwrap_or(0)),
@@ -299,20 +311,35 @@ fn cpu(process: &ProcessFigures) -> String {
 }
 
 fn stats(context: &ServerContext) -> String {
-    let clients = &context.clients;
-    let rejected = clients.rejected.load(Ordering::Relaxed);
+    let (clients, stats) = (&context.clients, &context.stats);
+    let rejected = clients.rejected.since_reset();
     lines(&[
         (
             "total_connections_received",
-            &(clients.accepted() + rejected),
+            &(clients.accepted.since_reset() + rejected),
         ),
-        (
-            "total_commands_processed",
-            &clients.commands.load(Ordering::Relaxed),
-        ),
+        ("total_commands_processed", &clients.commands.since_reset()),
         ("rejected_connections", &rejected),
+        ("expired_keys", &stats.expired.since_reset()),
         ("evicted_keys", &0),
+        ("keyspace_hits", &stats.hits.since_reset()),
+        ("keyspace_misses", &stats.misses.since_reset()),
     ])
+}
+
+/// CONFIG RESETSTAT.
+pub(super) async fn reset(context: &ServerContext) -> Reply {
+    let expired = context.router.node().inspect(Machine::expired_key_count);
+    match expired.await {
+        Ok(expired) => context.stats.expired.observe(expired),
+        Err(error) => return Reply::error("ERR", error),
+    }
+    let clients = &context.clients;
+    for counter in [&clients.accepted, &clients.commands, &clients.rejected] {
+        counter.reset();
+    }
+    context.stats.reset();
+    Reply::Ok
 }
 
 /// Every server accepts writes, so clients are told that each is a master.

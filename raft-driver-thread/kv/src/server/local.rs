@@ -54,6 +54,7 @@ impl Connection {
             LocalCommand::Info(sections) => info::info(&self.context, &sections).await,
             LocalCommand::Command(command) => command.reply(),
             LocalCommand::ConfigGet(patterns) => config_get(&self.context.settings, &patterns),
+            LocalCommand::ConfigResetStat => info::reset(&self.context).await,
             LocalCommand::ReadOnly => {
                 self.reads_stale = true;
                 Reply::Ok

@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `listener` | accepts clients |
-//! | `connection`, `multi`, `exec`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
+//! | `connection`, `answer`, `multi`, `exec`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
 //! | `coalesce` | batches of many clients become one entry, or one read |
 //! | `session` | a write that is attempted again runs once |
 //! | `router` | an entry's way to the leader, here or at another server |
@@ -19,7 +19,7 @@
 //! | `reads`, `walk` | reads, which need no entry; those that look at all keys |
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
-//! | `info`, `process` | what a server reports of itself |
+//! | `info`, `stats`, `process` | what a server reports of itself |
 //! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
 //! | `refused` | servers with other founders, or another history |
 //! | `background` | expiry, registration, events of the node |
@@ -33,6 +33,7 @@
 //! | `node_options`, `tls`, `error` | how a server starts |
 
 mod admin;
+mod answer;
 mod background;
 mod clients;
 mod clock;
@@ -62,6 +63,7 @@ mod reads;
 mod refused;
 mod router;
 mod session;
+mod stats;
 mod tls;
 mod walk;
 

@@ -1,6 +1,6 @@
 //! MULTI and DISCARD: the commands of a transaction are queued. [EXEC](super::exec) runs them.
 
-use crate::resp::{LocalCommand, Request};
+use crate::resp::{LocalCommand, Request, Understood};
 use crate::state::{Command, Reply};
 
 /// How many commands a transaction holds.
@@ -20,7 +20,14 @@ pub(super) struct Transaction {
 }
 
 /// A request that EXEC answers.
-pub(super) enum Queued {
+pub(super) struct Queued {
+    /// The command's name.
+    pub(super) name: &'static str,
+    pub(super) task: Task,
+}
+
+/// What EXEC has to do for it.
+pub(super) enum Task {
     /// A command over the keys.
     Command(Command),
     /// A command about the connection, or about this server.
@@ -42,10 +49,10 @@ impl Transaction {
 
     /// Queues a request whose arguments have about `length` bytes; all of them may have
     /// `max_bytes`.
-    pub(super) fn enqueue(&mut self, request: Request, length: usize, max_bytes: usize) -> Reply {
-        let queued = match request {
-            Request::Command(command) => Queued::Command(command),
-            Request::Local(local) => Queued::Local(local),
+    pub(super) fn enqueue(&mut self, asked: Understood, length: usize, max_bytes: usize) -> Reply {
+        let task = match asked.request {
+            Request::Command(command) => Task::Command(command),
+            Request::Local(local) => Task::Local(local),
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
@@ -54,12 +61,20 @@ impl Transaction {
                 return Reply::error("ERR", "Command not allowed inside a transaction");
             }
         };
-        self.push(queued, length, max_bytes)
+        let name = asked.name;
+        self.push(Queued { name, task }, length, max_bytes)
     }
 
-    /// Queues a request's error.
-    pub(super) fn enqueue_error(&mut self, error: Reply, length: usize, max_bytes: usize) -> Reply {
-        self.push(Queued::Error(error), length, max_bytes)
+    /// Queues the error of a request for this command.
+    pub(super) fn enqueue_error(
+        &mut self,
+        name: &'static str,
+        error: Reply,
+        length: usize,
+        max_bytes: usize,
+    ) -> Reply {
+        let task = Task::Error(error);
+        self.push(Queued { name, task }, length, max_bytes)
     }
 
     fn push(&mut self, queued: Queued, length: usize, max_bytes: usize) -> Reply {

@@ -40,7 +40,7 @@ impl BackupEncoder {
     /// never empty; `None` at the end. [`read_backup`] reads all chunks, joined in order.
     pub fn next_chunk(&mut self, length: usize) -> Option<Bytes> {
         let mut encoder = self.encoder.take()?;
-        for (key, value) in self.view.keys.after(self.last.take()) {
+        for (key, value) in self.view.keys_after(self.last.take()) {
             put_key(&mut encoder, key, value);
             self.counts.keys += 1;
             if encoder.pending_bytes() >= length {

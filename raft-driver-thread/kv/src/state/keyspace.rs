@@ -103,6 +103,11 @@ impl Value {
         self.expiry.map(NonZeroU64::get)
     }
 
+    /// Whether the key has not expired at this time: milliseconds since 1970.
+    pub(super) fn is_alive_at(&self, time: u64) -> bool {
+        self.expiry().is_none_or(|expiry| expiry > time)
+    }
+
     /// Returns the expiry before.
     pub(super) fn set_expiry(&mut self, expiry: Option<u64>) -> Option<u64> {
         let new = expiry.and_then(NonZeroU64::new);
@@ -140,10 +145,6 @@ impl Keyspace {
 
     pub(super) fn len(&self) -> usize {
         self.len
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Value> {

@@ -178,6 +178,7 @@ impl Machine {
         View {
             time: self.store.time(),
             keys: self.store.keyspace().clone(),
+            key_count: self.store.len(),
             sessions: self.sessions.snapshot(),
             addresses: self.addresses.clone(),
         }
@@ -192,6 +193,22 @@ impl Machine {
     /// each key.
     pub fn used_bytes(&self) -> u64 {
         self.store.used_bytes()
+    }
+
+    /// The most that [`used_bytes`](Machine::used_bytes) has been in this process.
+    pub fn peak_used_bytes(&self) -> u64 {
+        self.store.peak_used_bytes()
+    }
+
+    /// How many keys have expired in this process. What it applies again after a start counts too.
+    pub fn expired_key_count(&self) -> u64 {
+        self.store.expired_key_count()
+    }
+
+    /// How many keys have expired, and are still in memory: each [`apply`](StateMachine::apply)
+    /// removes some.
+    pub fn unremoved_key_count(&self) -> u64 {
+        self.store.unremoved_key_count()
     }
 
     /// The latest time of an entry: milliseconds since 1970.
@@ -228,6 +245,7 @@ impl StateMachine for Machine {
         for command in commands {
             answers.push(self.apply_one(command.id.index.0, command.payload));
         }
+        self.store.remove_expired();
     }
 
     fn failure(&self) -> Option<String> {

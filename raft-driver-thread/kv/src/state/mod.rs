@@ -21,10 +21,12 @@ mod clock;
 mod command;
 mod digest;
 mod execute;
+mod expiries;
 mod glob;
 mod keyspace;
 mod level;
 mod limits;
+mod lookup;
 mod machine;
 mod payload;
 mod query;
@@ -35,6 +37,7 @@ mod reply_budget;
 mod sessions;
 mod snapshot;
 mod store;
+mod totals;
 mod view;
 
 pub use address::ServerAddress;
@@ -44,6 +47,7 @@ pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType
 pub use glob::Pattern;
 pub use level::RELEASE_LEVEL;
 pub use limits::{Limits, MAX_APPENDED_BYTES};
+pub use lookup::{Found, Lookup};
 pub use machine::Machine;
 pub use payload::{Answer, Operation, Payload, StoredKey};
 pub use raft_driver_thread::sessions::Origin;

@@ -13,6 +13,8 @@ pub(super) struct Query<'a> {
     pub(super) keys: &'a Keyspace,
     /// Milliseconds since 1970.
     pub(super) time: u64,
+    /// How many of the keys have not expired.
+    pub(super) count: u64,
 }
 
 impl<'a> Query<'a> {
@@ -45,7 +47,8 @@ impl<'a> Query<'a> {
             Command::TimeToLive { key, unit } => self.time_to_live(key, *unit),
             Command::Keys(pattern) => {
                 let pattern = Pattern::new(pattern);
-                let names = self.keys.iter().map(|(key, _)| key.name);
+                let alive = (self.keys.iter()).filter(|(_, value)| value.is_alive_at(self.time));
+                let names = alive.map(|(key, _)| key.name);
                 let matching = names.filter(|name| pattern.matches(name));
                 Reply::Array(matching.map(copied).collect())
             }
@@ -55,7 +58,7 @@ impl<'a> Query<'a> {
                 count,
                 value_type,
             } => self.scan(*cursor, pattern.as_deref(), *count, *value_type),
-            Command::Size => integer(self.keys.len() as u64),
+            Command::Size => integer(self.count),
             Command::Type(name) => {
                 let kind = self.find(name).map_or("none", |_| "string");
                 Reply::Simple(kind.into())
@@ -75,7 +78,8 @@ impl<'a> Query<'a> {
     }
 
     fn find(&self, name: &Bytes) -> Option<&'a Value> {
-        self.keys.get(&Key::new(name.clone()))
+        let value = self.keys.get(&Key::new(name.clone()));
+        value.filter(|value| value.is_alive_at(self.time))
     }
 
     fn bulk(&self, name: &Bytes) -> Reply {
@@ -111,7 +115,8 @@ impl<'a> Query<'a> {
         let mut names = Vec::new();
         let mut next_cursor = 0;
         let (mut scanned, mut last_hash) = (0, cursor);
-        for (key, _) in self.keys.starting_at(cursor) {
+        let keys = self.keys.starting_at(cursor);
+        for (key, _) in keys.filter(|(_, value)| value.is_alive_at(self.time)) {
             // Keys with the same hash have the same cursor, so they are returned together.
             if scanned >= count.max(1) && key.hash != last_hash {
                 next_cursor = key.hash;

@@ -59,7 +59,7 @@ pub(super) fn write(view: &View, writer: &mut dyn Write) -> io::Result<()> {
         }
         write_full_chunk(&mut encoder, writer)?;
     }
-    for (key, value) in view.keys.iter() {
+    for (key, value) in view.keys_after(None) {
         counts.keys += 1;
         put_key(&mut encoder, key, value);
         write_full_chunk(&mut encoder, writer)?;

@@ -2,7 +2,7 @@
 
 use super::address::ServerAddress;
 use super::command::Command;
-use super::keyspace::Keyspace;
+use super::keyspace::{Key, Keyspace, StoredName, Value};
 use super::query::Query;
 use super::reply::Reply;
 use super::sessions::KeptReplies;
@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct View {
     pub(super) time: u64,
+    /// Also those that have expired, and that were still to be removed.
     pub(super) keys: Keyspace,
+    pub(super) key_count: u64,
     pub(super) sessions: TableSnapshot<KeptReplies>,
     pub(super) addresses: BTreeMap<u64, ServerAddress>,
 }
@@ -29,7 +31,16 @@ impl View {
 
     /// How many keys there are.
     pub fn key_count(&self) -> u64 {
-        self.keys.len() as u64
+        self.key_count
+    }
+
+    /// The keys after `key`, all if it is `None`, with their values. In order.
+    pub(super) fn keys_after(
+        &self,
+        key: Option<Key>,
+    ) -> impl Iterator<Item = (StoredName<'_>, &Value)> {
+        let keys = self.keys.after(key);
+        keys.filter(|(_, value)| value.is_alive_at(self.time))
     }
 
     /// Runs commands that only read, as [`Machine::query_all`](super::Machine::query_all) does. So
@@ -38,6 +49,7 @@ impl View {
         let query = Query {
             keys: &self.keys,
             time: self.time,
+            count: self.key_count,
         };
         query.answer_all(commands)
     }

@@ -235,6 +235,10 @@ pub(crate) fn config_get(arguments: Arguments) -> Parsed {
     local(LocalCommand::ConfigGet(arguments.rest()))
 }
 
+pub(crate) fn config_reset_stat(_: Arguments) -> Parsed {
+    local(LocalCommand::ConfigResetStat)
+}
+
 pub(crate) fn config_set(_: Arguments) -> Parsed {
     refused("CONFIG SET is not supported: settings are read when the server starts")
 }

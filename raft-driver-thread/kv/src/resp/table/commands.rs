@@ -204,6 +204,8 @@ const COMMAND: &[Subcommand] = &[
 const CONFIG: &[Subcommand] = &[
     sub("get", "config|get", -3, Request(parse::config_get),
         "Returns settings, by patterns of their names."),
+    sub("resetstat", "config|resetstat", 2, Request(parse::config_reset_stat),
+        "Sets what INFO counts back to 0."),
     sub("set", "config|set", -4, Request(parse::config_set),
         "Refused: settings are read when the server starts."),
 ];
