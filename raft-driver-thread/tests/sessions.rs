@@ -4,8 +4,11 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use raft_driver_thread::raft_proto::{EntryId, Index, Term};
-use raft_driver_thread::sessions::{MAX_SESSIONS, Session, SessionAnswer, Sessions};
+use raft_driver_thread::raft_proto::{EntriesBuilder, EntryId, EntryKind, Index, Term};
+use raft_driver_thread::sessions::{
+    KeptAnswer, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES, Origin, RequestState, Session,
+    SessionAnswer, SessionState, SessionTable, Sessions,
+};
 use raft_driver_thread::{Command, Commands, Digest, StateMachine};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -21,10 +24,15 @@ impl StateMachine for Log {
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<String>) {
         for command in commands {
             self.0.push(command.payload.to_vec());
-            if command.payload != b"unanswered" {
+            if ![&b"unanswered"[..], b"failing"].contains(&command.payload) {
                 answers.push(format!("command {}", self.0.len()));
             }
         }
+    }
+
+    fn failure(&self) -> Option<String> {
+        let fails = self.0.iter().any(|command| command == b"failing");
+        fails.then(|| "it cannot go on".into())
     }
 
     fn digest(&self) -> Option<Digest> {
@@ -211,6 +219,25 @@ fn a_machine_that_gives_no_answer_stops_its_node() {
 }
 
 #[test]
+fn a_machine_that_fails_says_why_and_applies_no_more() {
+    let mut replica = Replica::new();
+    let session = Session::new(7);
+    let mut entries = EntriesBuilder::new();
+    let requests = [b"a", &b"failing"[..], b"b"].map(|bytes| session.request(bytes));
+    replica.open(&session);
+    for (request, index) in requests.iter().zip(2..) {
+        let payload = request.command().clone();
+        let id = EntryId::new(index, 1);
+        entries.push(id, EntryKind::Command, payload).unwrap();
+    }
+    let mut answers = Vec::new();
+    (replica.machine).apply(Commands::new(&entries.finish()), &mut answers);
+    let failure = replica.machine.failure().unwrap();
+    assert_eq!(failure, "it cannot go on");
+    assert_eq!(replica.applied(), [b"a", &b"failing"[..]]);
+}
+
+#[test]
 fn a_snapshot_that_is_cut_off_or_of_another_machine_is_refused() {
     let mut replica = Replica::new();
     let session = Session::new(7);
@@ -223,12 +250,85 @@ fn a_snapshot_that_is_cut_off_or_of_another_machine_is_refused() {
         let restored = Replica::new().machine.restore(&mut &bytes[..end]);
         assert!(restored.is_err(), "the first {end} of {sessions} bytes");
     }
-    let plain = b"\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00";
-    let error = Replica::new().machine.restore(&mut &plain[..]).unwrap_err();
-    assert!(
-        error.to_string().ends_with("it begins without sessions"),
-        "{error}"
-    );
+    // A machine's own, as of a number or of nothing.
+    for plain in [&[0; 12][..], &[0; 8], &[]] {
+        let mut plain = plain;
+        let error = Replica::new().machine.restore(&mut plain).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it begins without sessions"),
+            "{error}"
+        );
+    }
+}
+
+/// An answer of so many bytes.
+#[derive(Clone, Debug)]
+struct Bytewise(u64);
+
+impl KeptAnswer for Bytewise {
+    fn bytes(&self) -> u64 {
+        self.0
+    }
+
+    fn digest(sequence: u64, answer: Option<&Bytewise>) -> u128 {
+        u128::from(sequence) << 64 | u128::from(answer.map_or(u64::MAX, |answer| answer.0))
+    }
+}
+
+/// The table that a snapshot of this one makes.
+fn restored(table: &SessionTable<Bytewise>) -> SessionTable<Bytewise> {
+    let mut restored = SessionTable::default();
+    for (number, session) in table.snapshot().iter() {
+        let mut copy = SessionState::new(session.used(), session.floor());
+        for (sequence, answer) in session.answers() {
+            assert!(sequence >= session.floor(), "{sequence}");
+            copy.insert(sequence, answer.cloned());
+        }
+        restored.insert(number, copy);
+    }
+    restored
+}
+
+#[test]
+fn a_table_is_what_its_snapshot_says_however_its_answers_come() {
+    let mut table = SessionTable::default();
+    table.open(1, 7);
+    let request = |sequence, floor| Origin {
+        session: 7,
+        sequence,
+        floor,
+    };
+    // Two that run side by side, the first of which needs its answer no more.
+    let (first, second) = (request(1, 1), request(2, 2));
+    assert!(matches!(table.begin(2, first), RequestState::New));
+    assert!(matches!(table.begin(3, second), RequestState::New));
+    table.keep_answer(first, Some(Bytewise(10)));
+    table.keep_answer(second, Some(Bytewise(20)));
+    assert_eq!(table.digest(), restored(&table).digest());
+    // Another answer takes the place of the one before.
+    table.keep_answer(second, Some(Bytewise(30)));
+    assert_eq!(table.digest(), restored(&table).digest());
+    assert!(matches!(table.begin(4, first), RequestState::Forgotten));
+    let state = table.begin(5, second);
+    assert!(matches!(state, RequestState::Completed(Bytewise(30))));
+    assert_eq!(table.digest(), restored(&table).digest());
+}
+
+#[test]
+fn an_answer_in_the_place_of_another_takes_no_more_room() {
+    let mut table = SessionTable::default();
+    let origin = Origin {
+        session: 7,
+        sequence: 1,
+        floor: 1,
+    };
+    table.open(1, 6);
+    table.open(2, 7);
+    table.begin(3, origin);
+    for _ in 0..=MAX_SESSIONS_BYTES / MAX_SESSION_BYTES {
+        table.keep_answer(origin, Some(Bytewise(MAX_SESSION_BYTES)));
+    }
+    assert_eq!(table.len(), 2);
 }
 
 /// What a client does with its session.

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub struct Sessions<M: StateMachine> {
     machine: M,
     table: SessionTable<EncodedAnswer>,
-    /// The machine within did not answer a command.
+    /// Why the machine within cannot go on.
     failure: Option<String>,
 }
 
@@ -100,6 +100,8 @@ where
             RequestState::New => {
                 let mut answers = Vec::with_capacity(1);
                 self.machine.apply(Commands::one(command), &mut answers);
+                let failure = self.failure.take();
+                self.failure = failure.or_else(|| self.machine.failure());
                 let count = answers.len();
                 let (Some(answer), true) = (answers.pop(), answers.is_empty()) else {
                     let failure = format!("the state machine gave {count} answers to one command");
@@ -125,6 +127,10 @@ where
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<Self::Answer>) {
         for command in commands {
             answers.push(self.apply_one(command));
+            // A machine that has failed is given nothing more. Nobody gets these answers.
+            if self.failure.is_some() {
+                return;
+            }
         }
     }
 
