@@ -101,7 +101,8 @@ struct Kept<A> {
 pub enum RequestState<A> {
     /// There is no such session.
     NoSession,
-    /// The request is below the floor, or its answer was too long to be kept.
+    /// The request is below the floor, and is not to be run any more; or it was run, and its answer
+    /// was too long to be kept.
     Forgotten,
     /// The request was run, and this was answered.
     Completed(A),
@@ -162,9 +163,12 @@ impl<A: KeptAnswer> SessionTable<A> {
     }
 
     /// Opens a session, or uses the one with this number, by the entry at `index`.
-    pub fn open(&mut self, index: u64, number: u64) {
+    ///
+    /// One that is made now has forgotten the requests below `floor`. It is 0 if sessions never have
+    /// the number of an earlier one.
+    pub fn open(&mut self, index: u64, number: u64, floor: u64) {
         if self.touch(index, number).is_none() {
-            self.insert(number, SessionState::new(index, 0));
+            self.insert(number, SessionState::new(index, floor));
         }
         self.evict();
     }
