@@ -4,8 +4,11 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use raft_driver_thread::raft_proto::{EntryId, Index, Term};
-use raft_driver_thread::sessions::{MAX_SESSIONS, Session, SessionAnswer, Sessions};
+use raft_driver_thread::raft_proto::{EntriesBuilder, EntryId, EntryKind, Index, Term};
+use raft_driver_thread::sessions::{
+    KeptAnswer, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES, Origin, RequestState, Session,
+    SessionAnswer, SessionState, SessionTable, Sessions,
+};
 use raft_driver_thread::{Command, Commands, Digest, StateMachine};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -21,10 +24,15 @@ impl StateMachine for Log {
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<String>) {
         for command in commands {
             self.0.push(command.payload.to_vec());
-            if command.payload != b"unanswered" {
+            if ![&b"unanswered"[..], b"failing"].contains(&command.payload) {
                 answers.push(format!("command {}", self.0.len()));
             }
         }
+    }
+
+    fn failure(&self) -> Option<String> {
+        let fails = self.0.iter().any(|command| command == b"failing");
+        fails.then(|| "it cannot go on".into())
     }
 
     fn digest(&self) -> Option<Digest> {
@@ -155,14 +163,17 @@ fn an_answer_is_kept_until_the_client_has_dropped_its_request() {
 fn without_its_session_a_request_does_nothing() {
     let mut replica = Replica::new();
     let session = Session::new(7);
-    let request = session.request(b"a");
-    assert_eq!(replica.apply(request.command()), SessionAnswer::NoSession);
+    let early = session.request(b"a");
+    assert_eq!(replica.apply(early.command()), SessionAnswer::NoSession);
     replica.open(&session);
+    // An earlier session of this number may have applied it.
+    assert_eq!(replica.apply(early.command()), SessionAnswer::Forgotten);
+    let request = session.request(b"b");
     replica.apply(request.command());
     assert_eq!(replica.apply(&session.close()), SessionAnswer::Closed);
     assert_eq!(replica.apply(&session.close()), SessionAnswer::Closed);
     assert_eq!(replica.apply(request.command()), SessionAnswer::NoSession);
-    assert_eq!(replica.applied(), [b"a"]);
+    assert_eq!(replica.applied(), [b"b"]);
 }
 
 #[test]
@@ -211,6 +222,40 @@ fn a_machine_that_gives_no_answer_stops_its_node() {
 }
 
 #[test]
+fn a_machine_that_fails_says_why_and_applies_no_more() {
+    let mut replica = Replica::new();
+    let session = Session::new(7);
+    replica.open(&session);
+    let mut entries = EntriesBuilder::new();
+    let requests = [b"a", &b"failing"[..], b"b"].map(|bytes| session.request(bytes));
+    for (request, index) in requests.iter().zip(2..) {
+        let payload = request.command().clone();
+        let id = EntryId::new(index, 1);
+        entries.push(id, EntryKind::Command, payload).unwrap();
+    }
+    let mut answers = Vec::new();
+    (replica.machine).apply(Commands::new(&entries.finish()), &mut answers);
+    let failure = replica.machine.failure().unwrap();
+    assert_eq!(failure, "it cannot go on");
+    assert_eq!(replica.applied(), [b"a", &b"failing"[..]]);
+}
+
+#[test]
+fn a_session_that_is_opened_anew_applies_no_earlier_request_again() {
+    let mut replica = Replica::new();
+    let session = Session::new(7);
+    replica.open(&session);
+    let request = session.request(b"a");
+    assert_eq!(replica.apply(request.command()), answer("command 1"));
+    replica.apply(&session.close()); // As if it was evicted.
+    replica.open(&session);
+    assert_eq!(replica.apply(request.command()), SessionAnswer::Forgotten);
+    let next = session.request(b"b");
+    assert_eq!(replica.apply(next.command()), answer("command 2"));
+    assert_eq!(replica.applied(), [b"a", b"b"]);
+}
+
+#[test]
 fn a_snapshot_that_is_cut_off_or_of_another_machine_is_refused() {
     let mut replica = Replica::new();
     let session = Session::new(7);
@@ -223,12 +268,116 @@ fn a_snapshot_that_is_cut_off_or_of_another_machine_is_refused() {
         let restored = Replica::new().machine.restore(&mut &bytes[..end]);
         assert!(restored.is_err(), "the first {end} of {sessions} bytes");
     }
-    let plain = b"\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00";
-    let error = Replica::new().machine.restore(&mut &plain[..]).unwrap_err();
-    assert!(
-        error.to_string().ends_with("it begins without sessions"),
-        "{error}"
+    // A machine's own, as of a number or of nothing.
+    for plain in [&[0; 12][..], &[0; 8], &[]] {
+        let mut plain = plain;
+        let error = Replica::new().machine.restore(&mut plain).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it begins without sessions"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn logs_and_snapshots_keep_their_bytes() {
+    let mut replica = Replica::new();
+    let session = Session::new(300);
+    assert_eq!(session.open()[..], *b"\x01\x00\xac\x02\x01");
+    assert_eq!(session.close()[..], *b"\x01\x01\xac\x02");
+    replica.open(&session);
+    let request = session.request(b"a");
+    let bytes = *b"\x01\x02\xac\x02\x01\x01a";
+    assert_eq!(request.command()[..], bytes);
+    replica.apply(request.command());
+    let numbers = |numbers: &[u64]| numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+    let parts: [Vec<u8>; 6] = [
+        b"sessions\x01\0\0\0".into(),
+        // One session: its number, the last entry, the floor, and how many answers it has.
+        numbers(&[1, 300, 2, 1, 1]),
+        // The request's number, and how long the answer is.
+        numbers(&[1, 10]),
+        b"\x09command 1".into(),
+        b"\x01\0\0\0".into(),
+        b"a".into(),
+    ];
+    assert_eq!(replica.snapshot(), parts.concat());
+    let digest = replica.machine.digest().unwrap();
+    let digests = (
+        0xf01a_7b06_0318_6b9b,
+        0x226b_4a92_45b4_a091_3138_5be0_2a10_090a,
     );
+    assert_eq!((digest.kind, digest.value), digests);
+}
+
+/// An answer of so many bytes.
+#[derive(Clone, Debug)]
+struct Bytewise(u64);
+
+impl KeptAnswer for Bytewise {
+    fn bytes(&self) -> u64 {
+        self.0
+    }
+
+    fn digest(sequence: u64, answer: Option<&Bytewise>) -> u128 {
+        u128::from(sequence) << 64 | u128::from(answer.map_or(u64::MAX, |answer| answer.0))
+    }
+}
+
+/// The table that a snapshot of this one makes.
+fn restored(table: &SessionTable<Bytewise>) -> SessionTable<Bytewise> {
+    let mut restored = SessionTable::default();
+    for (number, session) in table.snapshot().iter() {
+        let mut copy = SessionState::new(session.used(), session.floor());
+        for (sequence, answer) in session.answers() {
+            assert!(sequence >= session.floor(), "{sequence}");
+            copy.insert(sequence, answer.cloned());
+        }
+        restored.insert(number, copy);
+    }
+    restored
+}
+
+#[test]
+fn a_table_is_what_its_snapshot_says_however_its_answers_come() {
+    let mut table = SessionTable::default();
+    table.open(1, 7, 0);
+    let request = |sequence, floor| Origin {
+        session: 7,
+        sequence,
+        floor,
+    };
+    // Two that run side by side, the first of which needs its answer no more.
+    let (first, second) = (request(1, 1), request(2, 2));
+    assert!(matches!(table.begin(2, first), RequestState::New));
+    assert!(matches!(table.begin(3, second), RequestState::New));
+    table.keep_answer(first, Some(Bytewise(10)));
+    table.keep_answer(second, Some(Bytewise(20)));
+    assert_eq!(table.digest(), restored(&table).digest());
+    // Another answer takes the place of the one before.
+    table.keep_answer(second, Some(Bytewise(30)));
+    assert_eq!(table.digest(), restored(&table).digest());
+    assert!(matches!(table.begin(4, first), RequestState::Forgotten));
+    let state = table.begin(5, second);
+    assert!(matches!(state, RequestState::Completed(Bytewise(30))));
+    assert_eq!(table.digest(), restored(&table).digest());
+}
+
+#[test]
+fn an_answer_in_the_place_of_another_takes_no_more_room() {
+    let mut table = SessionTable::default();
+    let origin = Origin {
+        session: 7,
+        sequence: 1,
+        floor: 1,
+    };
+    table.open(1, 6, 0);
+    table.open(2, 7, 0);
+    table.begin(3, origin);
+    for _ in 0..=MAX_SESSIONS_BYTES / MAX_SESSION_BYTES {
+        table.keep_answer(origin, Some(Bytewise(MAX_SESSION_BYTES)));
+    }
+    assert_eq!(table.len(), 2);
 }
 
 /// What a client does with its session.
@@ -296,13 +445,17 @@ proptest! {
 
     #[test]
     fn within_a_session_no_command_is_applied_twice(
-        again in proptest::collection::vec((0_usize..30, any::<bool>()), 1..80),
+        again in proptest::collection::vec((0_usize..30, any::<bool>(), 0_u8..10), 1..80),
     ) {
         let mut replica = Replica::new();
         let session = Session::new(7);
         replica.open(&session);
         let (mut requests, mut proposed) = (Vec::new(), Vec::<Bytes>::new());
-        for ((which, drops), number) in again.into_iter().zip(0_u32..) {
+        for ((which, drops, loses), number) in again.into_iter().zip(0_u32..) {
+            if loses == 0 {
+                replica.apply(&session.close()); // As if it was evicted.
+                replica.open(&session);
+            }
             let request = session.request(&number.to_le_bytes());
             proposed.push(request.command().clone());
             requests.push(request);

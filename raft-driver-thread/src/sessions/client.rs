@@ -33,8 +33,13 @@ impl Session {
     }
 
     /// The command that opens it. It may be repeated: a session that is open stays as it is.
+    ///
+    /// If the session was lost meanwhile, it is made anew, and remembers nothing. So it refuses the
+    /// requests that were numbered before this call
+    /// ([`Forgotten`](super::SessionAnswer::Forgotten)): the lost one may have applied them.
     pub fn open(&self) -> Bytes {
-        command::encode(Operation::Open(self.number), &[])
+        let (number, floor) = (self.number, self.requests.next());
+        command::encode(Operation::Open { number, floor }, &[])
     }
 
     /// The command that closes it, after its last request. What it remembers is forgotten. It may be
@@ -99,6 +104,11 @@ impl RequestNumbers {
             origin,
             numbers: self.clone(),
         }
+    }
+
+    /// The number that comes next.
+    fn next(&self) -> u64 {
+        self.lock().last + 1
     }
 
     fn lock(&self) -> MutexGuard<'_, Numbers> {

@@ -11,8 +11,9 @@ const VERSION: u8 = 1;
 /// What is asked of the sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Operation {
-    /// Open the session of this number, or use it if it is there.
-    Open(u64),
+    /// Open the session of this number, or use it if it is there. One that is made now refuses
+    /// requests below `floor`: an earlier session of this number may have applied them.
+    Open { number: u64, floor: u64 },
     /// Close it, and forget its answers.
     Close(u64),
     /// Apply the command that follows, once.

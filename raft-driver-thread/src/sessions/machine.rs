@@ -14,12 +14,12 @@ use xxhash_rust::xxh3::xxh3_128;
 ///
 /// Its commands are those that a [`Session`](super::Session) makes; the machine within sees its own.
 /// It is given one command at a time, because what a session answers may depend on the command
-/// before. Answers are kept encoded, with postcard.
+/// before. Answers are kept encoded, with postcard ([what that asks of them](super#answers)).
 #[derive(Debug)]
 pub struct Sessions<M: StateMachine> {
     machine: M,
     table: SessionTable<EncodedAnswer>,
-    /// The machine within did not answer a command.
+    /// Why the machine within cannot go on.
     failure: Option<String>,
 }
 
@@ -34,10 +34,12 @@ pub enum SessionAnswer<A> {
     Answer(A),
     /// There is no such session: it was never opened, it was closed, or it was evicted as the least
     /// recently used. This time, the command did nothing; whether it was applied at an earlier
-    /// attempt is not known.
+    /// attempt is not known. To propose the command once more, open a session and number it anew.
     NoSession,
-    /// The command was applied before, and its answer is not kept: it was too long, the client has
-    /// said that it does not need it, or the session had too many. This time, it did nothing.
+    /// The command did nothing, and never will. Most often it was applied before, and its answer is
+    /// not kept: it was too long, could not be encoded or decoded, or was [dropped](super::Request)
+    /// by the client. Whether it was applied is not known if the session had too many answers, or was
+    /// [opened](super::Session::open) again since the command was numbered.
     Forgotten,
     /// The bytes were not made by a [`Session`](super::Session). They did nothing.
     Malformed,
@@ -73,8 +75,8 @@ where
         let index = command.id.index.0;
         match command::decode(command.payload) {
             None => SessionAnswer::Malformed,
-            Some((Operation::Open(number), _)) => {
-                self.table.open(index, number);
+            Some((Operation::Open { number, floor }, _)) => {
+                self.table.open(index, number, floor);
                 SessionAnswer::Opened
             }
             Some((Operation::Close(number), _)) => {
@@ -100,6 +102,8 @@ where
             RequestState::New => {
                 let mut answers = Vec::with_capacity(1);
                 self.machine.apply(Commands::one(command), &mut answers);
+                let failure = self.failure.take();
+                self.failure = failure.or_else(|| self.machine.failure());
                 let count = answers.len();
                 let (Some(answer), true) = (answers.pop(), answers.is_empty()) else {
                     let failure = format!("the state machine gave {count} answers to one command");
@@ -125,6 +129,10 @@ where
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<Self::Answer>) {
         for command in commands {
             answers.push(self.apply_one(command));
+            // A machine that has failed is given nothing more. Nobody gets these answers.
+            if self.failure.is_some() {
+                return;
+            }
         }
     }
 

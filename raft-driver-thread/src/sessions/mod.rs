@@ -73,8 +73,29 @@
 //! limits are rules of the replicated state: nodes that disagreed about them would diverge.
 //!
 //! So a client that is silent while 10,000 others open sessions loses its own
-//! ([`SessionAnswer::NoSession`]). If it had proposed the request once only, nothing was done, and it
-//! opens another session. If it had proposed the request before, it cannot know.
+//! ([`SessionAnswer::NoSession`]). If it had proposed the request once only, nothing was done: it
+//! opens a session, and makes another request of the same command. If it had proposed the request
+//! before, it cannot know. A session that is opened again refuses the requests of before
+//! ([`SessionAnswer::Forgotten`]).
+//!
+//! A request that stays open makes its session keep the answers of all later ones. Once these are too
+//! many, the lowest numbers go, and with them a request that was never applied: it is `Forgotten`,
+//! too, and never will be. So let no request wait while thousands of others pass it.
+//!
+//! # Answers
+//!
+//! Answers are kept as postcard encodes them, and these bytes are replicated state: their lengths
+//! decide which are forgotten, and the digest is of them. So an answer is encoded alike on every node:
+//! it holds no `HashMap`, and a release that encodes it in another way changes what commands do, as
+//! [`NodeState::level`](crate::NodeState::level) is for. Postcard has to read what it wrote. It cannot
+//! if serde's `untagged`, `flatten` or `skip_serializing_if` is on the type: then a request that comes
+//! again is answered wrongly, or `Forgotten`.
+//!
+//! # From the first command on
+//!
+//! A state machine is wrapped before its cluster begins. Commands of before are
+//! [`SessionAnswer::Malformed`] to [`Sessions`] and do nothing, and snapshots of before are refused: a
+//! node that read its log again would hold another state than the others.
 //!
 //! # With a table of one's own
 //!

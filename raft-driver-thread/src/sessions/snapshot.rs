@@ -94,13 +94,16 @@ impl<S> SessionsSnapshot<S> {
 
 /// Reads what [`SessionsSnapshot::write_sessions`] wrote.
 pub(super) fn read_sessions(reader: &mut dyn Read) -> io::Result<SessionTable<EncodedAnswer>> {
-    let mut magic = [0; 8];
-    reader.read_exact(&mut magic)?;
-    let mut version = [0; 4];
-    reader.read_exact(&mut version)?;
-    if &magic != MAGIC {
+    let mut magic = [0; MAGIC.len()];
+    let begins = match reader.read_exact(&mut magic) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+        read => read.map(|()| &magic == MAGIC)?,
+    };
+    if !begins {
         return Err(invalid("it begins without sessions"));
     }
+    let mut version = [0; 4];
+    reader.read_exact(&mut version)?;
     if u32::from_le_bytes(version) != VERSION {
         return Err(invalid("its sessions are of another version"));
     }

@@ -101,7 +101,8 @@ struct Kept<A> {
 pub enum RequestState<A> {
     /// There is no such session.
     NoSession,
-    /// The request is below the floor, or its answer was too long to be kept.
+    /// The request is below the floor, and is not to be run any more; or it was run, and its answer
+    /// was too long to be kept.
     Forgotten,
     /// The request was run, and this was answered.
     Completed(A),
@@ -162,9 +163,12 @@ impl<A: KeptAnswer> SessionTable<A> {
     }
 
     /// Opens a session, or uses the one with this number, by the entry at `index`.
-    pub fn open(&mut self, index: u64, number: u64) {
+    ///
+    /// One that is made now has forgotten the requests below `floor`. It is 0 if sessions never have
+    /// the number of an earlier one.
+    pub fn open(&mut self, index: u64, number: u64, floor: u64) {
         if self.touch(index, number).is_none() {
-            self.insert(number, SessionState::new(index, 0));
+            self.insert(number, SessionState::new(index, floor));
         }
         self.evict();
     }
@@ -199,8 +203,9 @@ impl<A: KeptAnswer> SessionTable<A> {
             return RequestState::Forgotten;
         }
         let begun = self.change(origin.session, |session| {
-            let freed = session.raise_floor(origin.floor.min(origin.sequence));
-            (freed, session.state_of(origin.sequence))
+            let before = session.bytes;
+            session.raise_floor(origin.floor.min(origin.sequence));
+            (before - session.bytes, session.state_of(origin.sequence))
         });
         let Some((freed, state)) = begun else {
             return RequestState::NoSession;
@@ -211,15 +216,22 @@ impl<A: KeptAnswer> SessionTable<A> {
 
     /// Keeps the answer of a request that was [new](RequestState::New), and evicts what is over the
     /// limits. `None`: the request was run, and its answer cannot be kept.
+    ///
+    /// An answer that is there already is replaced. One below the floor, which a later request may
+    /// have raised meanwhile, is not kept.
     pub fn keep_answer(&mut self, origin: Origin, answer: Option<A>) {
-        let kept = self.change(origin.session, |session| {
-            let added = session.insert(origin.sequence, answer);
-            (added, session.keep_to_limits())
+        let bytes = self.change(origin.session, |session| {
+            let before = session.bytes;
+            if origin.sequence >= session.floor {
+                session.insert(origin.sequence, answer);
+                session.keep_to_limits();
+            }
+            (before, session.bytes)
         });
-        let Some((added, freed)) = kept else {
+        let Some((before, after)) = bytes else {
             return;
         };
-        self.bytes = self.bytes + added - freed;
+        self.bytes = self.bytes - before + after;
         self.evict();
     }
 
@@ -305,9 +317,8 @@ impl<A: KeptAnswer> SessionState<A> {
         }
     }
 
-    /// Forgets answers until it is within its limits. Returns how many bytes they took.
-    fn keep_to_limits(&mut self) -> u64 {
-        let mut freed = 0;
+    /// Forgets answers until it is within its limits.
+    fn keep_to_limits(&mut self) {
         // A session over its limits has at least two answers, so the lowest number plus one does
         // not overflow.
         while self.is_over_limits() {
@@ -315,9 +326,8 @@ impl<A: KeptAnswer> SessionState<A> {
                 break;
             };
             let floor = lowest.saturating_add(1);
-            freed += self.raise_floor(floor);
+            self.raise_floor(floor);
         }
-        freed
     }
 
     fn last_use(&self, number: u64) -> LastUse {
@@ -327,9 +337,9 @@ impl<A: KeptAnswer> SessionState<A> {
         }
     }
 
-    /// Keeps an answer with a new number, without a look at the limits. Returns how many bytes it
-    /// takes.
-    pub fn insert(&mut self, sequence: u64, answer: Option<A>) -> u64 {
+    /// Keeps an answer, in the place of one with the same number, without a look at the floor and
+    /// the limits: for a session that is read from a snapshot.
+    pub fn insert(&mut self, sequence: u64, answer: Option<A>) {
         let answer = answer.filter(|answer| answer.bytes() <= MAX_SESSION_BYTES);
         let bytes = answer.as_ref().map_or(0, A::bytes);
         self.bytes += bytes;
@@ -340,8 +350,10 @@ impl<A: KeptAnswer> SessionState<A> {
             bytes,
             digest,
         };
-        self.answers.insert(sequence, kept);
-        bytes
+        if let Some(replaced) = self.answers.insert(sequence, kept) {
+            self.bytes -= replaced.bytes;
+            self.digest = self.digest.wrapping_sub(replaced.digest);
+        }
     }
 
     fn is_over_limits(&self) -> bool {
@@ -349,10 +361,9 @@ impl<A: KeptAnswer> SessionState<A> {
         has_too_many_bytes || self.answers.len() > MAX_ANSWERS
     }
 
-    /// Raises the floor, and forgets the answers below it. Returns how many bytes they took.
-    fn raise_floor(&mut self, floor: u64) -> u64 {
+    /// Raises the floor, and forgets the answers below it.
+    fn raise_floor(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);
-        let before = self.bytes;
         while let Some((sequence, kept)) = self.answers.get_min() {
             if *sequence >= self.floor {
                 break;
@@ -362,6 +373,5 @@ impl<A: KeptAnswer> SessionState<A> {
             self.digest = self.digest.wrapping_sub(kept.digest);
             self.answers.remove(&sequence);
         }
-        before - self.bytes
     }
 }

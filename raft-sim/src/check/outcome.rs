@@ -60,7 +60,7 @@ pub enum Observed {
 }
 
 /// What must never happen.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{property} is violated: {what}")]
 pub struct Violation {
     /// Which property, and where it is stated.
@@ -78,7 +78,7 @@ impl Violation {
 }
 
 /// A set of [`Mark`]s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Marks(u32);
 
 macro_rules! marks {

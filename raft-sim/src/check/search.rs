@@ -132,13 +132,22 @@ impl<'m> Search<'m> {
         } = Folder::open(path, model, limits.recovery)?;
         let mut seen = Seen::new();
         if let Some(at) = at {
-            folder.for_each_group(|group| tables.extend(group))?;
-            if tables.digest() != at.tables {
+            let mut is_known = true;
+            folder.for_each_group(|group| {
+                is_known = is_known && tables.have(group);
+                if is_known {
+                    tables.extend(group);
+                }
+            })?;
+            if !is_known || tables.digest() != at.tables {
                 return Err(folder.another_build().into());
             }
             records.for_each(at.states, |print| {
                 seen.insert(print);
             })?;
+            if seen.len() as u64 != at.states {
+                return Err(records.damaged().into());
+            }
         }
         let mut search = Search {
             model,
@@ -179,7 +188,7 @@ impl<'m> Search<'m> {
         let mut is_complete = true;
         let mut counterexample = None;
         while self.at.in_level > 0 {
-            let batch = self.queue.batch()?;
+            let batch = self.batch()?;
             if batch.len() == 0 {
                 self.next_level()?;
                 continue;
@@ -214,6 +223,18 @@ impl<'m> Search<'m> {
             counterexample,
             sizes: self.tables.sizes(),
         })
+    }
+
+    fn batch(&mut self) -> Result<Row, SavedError> {
+        let batch = self.queue.batch()?;
+        if let Queue::Files(levels) = &self.queue {
+            let mut state = State::default();
+            let mut is_known = |at| state.read_known(batch.get(at), &self.tables);
+            if !(0..batch.len()).all(&mut is_known) {
+                return Err(levels.damaged());
+            }
+        }
+        Ok(batch)
     }
 
     fn next_level(&mut self) -> Result<(), SavedError> {

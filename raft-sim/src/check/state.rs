@@ -40,6 +40,13 @@ impl State {
         }
     }
 
+    /// Reads a state from a file, which may hold anything. Whether it is one of these tables.
+    pub(super) fn read_known(&mut self, words: &[u32], tables: &Tables<'_>) -> bool {
+        let nodes = tables.model.nodes();
+        self.read(words, nodes);
+        words.len() >= nodes + FIXED && tables.have_state(self)
+    }
+
     pub(super) fn budget(&self) -> Budget {
         Budget::from_words(self.budget)
     }

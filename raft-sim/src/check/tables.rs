@@ -16,9 +16,11 @@ use super::model::Model;
 use super::node::{Facts, Node};
 use super::outcome::{Marks, Observed, Outcome, Violation};
 use super::saved::Group;
+use super::state::State;
 use super::world::place;
+use core::hash::{Hash, Hasher};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 
 /// Something that is kept once, and its fingerprint under each renaming of the nodes.
 #[derive(Debug)]
@@ -55,7 +57,11 @@ impl<T> Once<T> {
         })
     }
 
-    #[allow(clippy::indexing_slicing)] // Numbers come from `keep` alone.
+    fn has(&self, number: u32) -> bool {
+        (number as usize) < self.all.len()
+    }
+
+    #[allow(clippy::indexing_slicing)] // Numbers come from `keep`, or `has` knows them.
     fn get(&self, number: u32) -> &Kept<T> {
         &self.all[number as usize]
     }
@@ -68,7 +74,7 @@ pub(super) type StepKey = (u32, What);
 pub(super) type HistoryKey = (u32, u32);
 
 /// What a step comes to, in numbers.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(super) struct Effect {
     pub(super) node: u32,
     /// Sorted by fingerprint.
@@ -105,6 +111,8 @@ pub(super) struct Tables<'m> {
     envelopes: Once<Envelope>,
     histories: Once<History>,
     effects: Vec<Effect>,
+    /// Of all steps and what they came to, and of what histories made of it, in order.
+    effects_digest: u64,
     steps: FxHashMap<StepKey, u32>,
     next: FxHashMap<HistoryKey, Result<u32, Violation>>,
 }
@@ -128,6 +136,7 @@ impl<'m> Tables<'m> {
             envelopes: Once::new(),
             histories: Once::new(),
             effects: Vec::new(),
+            effects_digest: 0,
             steps: FxHashMap::default(),
             next: FxHashMap::default(),
         }
@@ -242,14 +251,41 @@ impl<'m> Tables<'m> {
         let mut sent: Vec<u32> = kept.collect();
         sent.sort_unstable_by_key(|it| self.envelope_print(*it));
         let number = self.effects.len() as u32;
-        self.effects.push(Effect {
+        let effect = Effect {
             node,
             sent: sent.into(),
             observed: outcome.observed,
             marks: outcome.marks,
             violation: outcome.violation,
-        });
+        };
+        self.digest_effect((taken.key, &effect));
+        self.effects.push(effect);
         self.steps.insert(taken.key, number);
+    }
+
+    fn digest_effect(&mut self, effect: impl Hash) {
+        let mut hasher = FxHasher::default();
+        effect.hash(&mut hasher);
+        self.effects_digest = scatter(self.effects_digest ^ hasher.finish());
+    }
+
+    /// Whether steps from a file name only what is there. Those of another build may not.
+    pub(super) fn have(&self, group: &Group) -> bool {
+        let has_step = |(node, what): &StepKey| {
+            let is_of_unknown =
+                matches!(what, What::Receives(message) if !self.envelopes.has(*message));
+            self.nodes.has(*node) && !is_of_unknown
+        };
+        let has_effect = |effect: u32| (effect as usize) < self.effects.len();
+        let has_history = |key: &HistoryKey| self.histories.has(key.0) && has_effect(key.1);
+        group.steps.iter().all(has_step) && group.histories.iter().all(has_history)
+    }
+
+    /// Whether a state from a file names only what is there.
+    pub(super) fn have_state(&self, state: &State) -> bool {
+        state.nodes.iter().all(|it| self.nodes.has(*it))
+            && self.histories.has(state.history)
+            && state.network.iter().all(|it| self.envelopes.has(*it))
     }
 
     /// Takes steps, all at once, and makes histories take in their facts.
@@ -273,6 +309,7 @@ impl<'m> Tables<'m> {
         };
         let next = self.history(history).after(&effect.observed);
         let next = next.map(|next| self.keep_history(next));
+        self.digest_effect((key, &next));
         self.next.insert(key, next);
     }
 
@@ -282,6 +319,7 @@ impl<'m> Tables<'m> {
             self.nodes.digest,
             self.envelopes.digest,
             self.histories.digest,
+            self.effects_digest,
         ];
         digests.into_iter().fold(0, |all, it| scatter(all ^ it))
     }

@@ -167,7 +167,7 @@ fn search(model: &Model, args: &CheckArgs, interrupted: &AtomicBool) -> CommandR
         if args.resume.is_none() {
             writeln!(
                 out,
-                "  with --resume FOLDER the same command would go on where it stopped"
+                "  a search with --resume FOLDER goes on where it stopped when it is repeated"
             )?;
         }
         return Ok(Outcome::Interrupted);

@@ -86,7 +86,7 @@ impl Session {
 /// The replies to the commands of one request of this server's own session.
 fn own_replies(answer: Answer, commands: usize) -> Outcome {
     if answer == Answer::Forgotten {
-        let what = "it was done, and its answer was too long to be kept".into();
+        let what = "its answer is not kept: it is too long, or too many came before it".into();
         return Err(CommandError::Unknown(what));
     }
     let replies = replies(answer)?;

@@ -97,7 +97,7 @@ impl Machine {
                 commands,
             } => self.run_once(index, origin, commands, limits),
             Operation::OpenSession(number) => {
-                self.sessions.open(index, number);
+                self.sessions.open(index, number, 0); // Numbers are drawn.
                 Answer::Session(number)
             }
             Operation::CloseSession(number) => {

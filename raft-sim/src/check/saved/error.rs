@@ -21,7 +21,7 @@ pub enum SavedError {
         /// The folder.
         path: PathBuf,
     },
-    /// What is there is no search, or one of a later release.
+    /// What is there is no search, or one of another release, or damaged.
     #[error("{path} is not the state of a search: {reason}", path = path.display())]
     Malformed {
         /// The file.
@@ -49,6 +49,15 @@ pub enum SavedError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// What is read is not what was written.
+pub(super) fn damaged(path: &Path) -> SavedError {
+    SavedError::Malformed {
+        path: path.to_path_buf(),
+        reason: "it holds what no search wrote, as after a power failure: begin in another folder"
+            .into(),
+    }
 }
 
 /// Names the file that an error is about.

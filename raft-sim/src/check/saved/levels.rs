@@ -3,7 +3,7 @@
 
 use super::super::row::Row;
 use super::append::Append;
-use super::error::{SavedError, at};
+use super::error::{SavedError, at, damaged};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -74,6 +74,11 @@ impl Levels {
             self.read += 4 + 4 * state.len() as u64;
         }
         Ok(row)
+    }
+
+    /// What was read last is no state of this search.
+    pub(in super::super) fn damaged(&self) -> SavedError {
+        damaged(&path_of(&self.folder, self.begun.saturating_sub(1)))
     }
 
     /// The next level becomes the present one. The file of the one before stays until the new place

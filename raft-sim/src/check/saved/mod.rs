@@ -11,8 +11,8 @@
 //!
 //! All but `position` only grow. Of each, what counts is as long as `position` says; a process that
 //! is killed may have written more. The states that wait and the links are in these files alone: what
-//! a search has in memory is 8 to 21 bytes a state, and the tables. Nothing is synced: after a
-//! power failure a file may be shorter than `position` says, which is refused.
+//! a search has in memory is 11 to 21 bytes a state, and the tables. Nothing is synced: after a
+//! power failure a file may be shorter than `position` says, or end in zeros, which is refused.
 
 mod append;
 mod error;
@@ -37,7 +37,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Of the files.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Which search it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,8 +204,28 @@ fn read_position(folder: &Path) -> Result<Option<Saved>, SavedError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(at(&path))?,
     };
+    let is_of = serde_json::from_str::<AnyVersion>(&text);
+    let version = is_of
+        .map_err(|error| malformed(&path, &error))?
+        .search
+        .version;
+    if version != VERSION {
+        let reason = format!("it has version {version}, and this release has version {VERSION}");
+        return Err(malformed(&path, &reason));
+    }
     let saved = serde_json::from_str(&text);
     saved.map(Some).map_err(|error| malformed(&path, &error))
+}
+
+/// What every release writes to the file `position`.
+#[derive(Deserialize)]
+struct AnyVersion {
+    search: SearchVersion,
+}
+
+#[derive(Deserialize)]
+struct SearchVersion {
+    version: u32,
 }
 
 fn malformed(path: &Path, reason: &impl ToString) -> SavedError {

@@ -1,7 +1,7 @@
 //! The fingerprint and the link of each state, in the order of their numbers: 16 bytes a state.
 
 use super::append::Append;
-use super::error::{SavedError, at};
+use super::error::{SavedError, at, damaged};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ const LENGTH: u64 = 16;
 impl Records {
     /// Opens a file that holds so many.
     pub(super) fn open(path: PathBuf, count: u64) -> Result<Records, SavedError> {
-        Ok(Records(Append::open(path, count * LENGTH)?))
+        Ok(Records(Append::open(path, count.saturating_mul(LENGTH))?))
     }
 
     pub(in super::super) fn push(&mut self, print: u64, link: u64) -> Result<(), SavedError> {
@@ -48,6 +48,11 @@ impl Records {
             each(read(&mut reader).map_err(at(path))?.0);
         }
         Ok(())
+    }
+
+    /// Two of these fingerprints are the same.
+    pub(in super::super) fn damaged(&self) -> SavedError {
+        damaged(self.0.path())
     }
 
     pub(super) fn flush(&mut self) -> Result<(), SavedError> {
