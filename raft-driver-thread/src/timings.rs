@@ -2,8 +2,8 @@
 //! events, does not say.
 //!
 //! Beside each recording stands a text of the same name that ends in `.rafttimes`. Its first line
-//! is `raft-times 1`. Then comes one fact a line, in nanoseconds of the node's clock; a reader skips
-//! lines that begin with another word:
+//! is `raft-times 1`. Then comes one fact a line, in nanoseconds of the node's clock; a reader
+//! skips lines that begin with another word:
 //!
 //! | line | meaning |
 //! |---|---|

@@ -289,8 +289,8 @@ fn without_check_quorum_a_leader_that_commits_nothing_for_two_election_timeouts_
     assert!(n1.start_election(2_000, RoleKind::Candidate).is_err());
 }
 
-// The bug: a follower's election timed out, and late messages of its leader came, which was gone. It
-// had forgotten what that leader had committed, and the checker had not.
+// The bug: a follower's election timed out, and late messages of its leader came, which was gone.
+// It had forgotten what that leader had committed, and the checker had not.
 #[test]
 fn what_a_leader_has_committed_is_forgotten_when_it_is_not_followed_for_a_moment() {
     for stops_following in [true, false] {

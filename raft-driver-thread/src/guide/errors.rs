@@ -17,9 +17,8 @@
 //! moment later. `SnapshotInstalled`: a leader's snapshot jumped over the entry, so that this node
 //! never saw whether it was applied. `Stopped`: the node ended first. A command that is proposed
 //! again after this error may run twice. Either the state machine recognises it, by a session and a
-//! serial number (thesis 6.3; `sessions` wraps any state machine so), or it does no harm twice, or a
-//! person decides. A read, and a change
-//! that was not begun, can always be repeated.
+//! serial number (thesis 6.3; `sessions` wraps any state machine so), or it does no harm twice, or
+//! a person decides. A read, and a change that was not begun, can always be repeated.
 //!
 //! # A start that is refused: [`StartError`]
 //!

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A client's session. Commands of several threads may be under way in one session.
 ///
 /// It proposes nothing by itself: what [`open`](Session::open), [`close`](Session::close) and
-/// [`request`](Session::request) return is proposed with [`Node::execute`](crate::Node::execute) and
-/// its like, on a node whose state machine is [`Sessions`](super::Sessions).
+/// [`request`](Session::request) return is proposed with [`Node::execute`](crate::Node::execute)
+/// and its like, on a node whose state machine is [`Sessions`](super::Sessions).
 #[derive(Debug)]
 pub struct Session {
     number: u64,
@@ -60,8 +60,8 @@ impl Session {
 
 /// A numbered command, which is applied once however often it is proposed.
 ///
-/// Keep it until its answer is there: once it is dropped, its session tells the cluster with the next
-/// request that this answer is not needed any more.
+/// Keep it until its answer is there: once it is dropped, its session tells the cluster with the
+/// next request that this answer is not needed any more.
 #[derive(Debug)]
 pub struct Request {
     command: Bytes,
@@ -116,8 +116,8 @@ impl RequestNumbers {
     }
 }
 
-/// The number of a request. Once it is dropped, the request is never repeated: later requests say that
-/// its answer can be forgotten.
+/// The number of a request. Once it is dropped, the request is never repeated: later requests say
+/// that its answer can be forgotten.
 #[derive(Debug)]
 pub struct RequestNumber {
     origin: Origin,

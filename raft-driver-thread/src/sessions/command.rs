@@ -1,5 +1,5 @@
-//! The bytes of a command that belongs to a session: the version of the layout, what is asked, and the
-//! command of the state machine within.
+//! The bytes of a command that belongs to a session: the version of the layout, what is asked, and
+//! the command of the state machine within.
 
 use super::table::Origin;
 use bytes::Bytes;

@@ -12,8 +12,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// A state machine whose commands are applied once each, however often they are proposed
 /// ([module](super)).
 ///
-/// Its commands are those that a [`Session`](super::Session) makes; the machine within sees its own.
-/// It is given one command at a time, because what a session answers may depend on the command
+/// Its commands are those that a [`Session`](super::Session) makes; the machine within sees its
+/// own. It is given one command at a time, because what a session answers may depend on the command
 /// before. Answers are kept encoded, with postcard ([what that asks of them](super#answers)).
 #[derive(Debug)]
 pub struct Sessions<M: StateMachine> {

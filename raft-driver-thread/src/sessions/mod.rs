@@ -1,13 +1,13 @@
 //! Sessions: a command that is proposed several times runs once (thesis 6.3).
 //!
-//! Whoever proposes a command and gets no answer, as from a leader that is cut off or fails, does not
-//! know whether it was applied. To propose it again may apply it twice. [`Sessions`] wraps a
-//! [`StateMachine`](crate::StateMachine), and recognizes what it has applied already: "if it receives
-//! a command whose serial number has already been executed, it responds immediately without
-//! re-executing the request" (section 8).
+//! Whoever proposes a command and gets no answer, as from a leader that is cut off or fails, does
+//! not know whether it was applied. To propose it again may apply it twice. [`Sessions`] wraps a
+//! [`StateMachine`](crate::StateMachine), and recognizes what it has applied already: "if it
+//! receives a command whose serial number has already been executed, it responds immediately
+//! without re-executing the request" (section 8).
 //!
-//! A client draws a number for its [`Session`], opens it, and numbers its commands by it. It may then
-//! propose a [`Request`] as often as it likes, on any node:
+//! A client draws a number for its [`Session`], opens it, and numbers its commands by it. It may
+//! then propose a [`Request`] as often as it likes, on any node:
 //!
 //! ```
 //! # use raft_driver_thread::raft_proto::{ClusterId, Config, NodeId, Start};
@@ -65,12 +65,13 @@
 //!
 //! # What is remembered
 //!
-//! For each session the answers of its requests, by their numbers, until the client says that it needs
-//! them no more: each request names the lowest number that may still be repeated, and a [`Session`]
-//! knows that from the requests that are not dropped. Memory is bounded: beyond [`MAX_ANSWERS`] and
-//! [`MAX_SESSION_BYTES`] a session forgets the answers of its lowest numbers, and beyond
-//! [`MAX_SESSIONS`] and [`MAX_SESSIONS_BYTES`] the session goes that was used least recently. The
-//! limits are rules of the replicated state: nodes that disagreed about them would diverge.
+//! For each session the answers of its requests, by their numbers, until the client says that it
+//! needs them no more: each request names the lowest number that may still be repeated, and a
+//! [`Session`] knows that from the requests that are not dropped. Memory is bounded: beyond
+//! [`MAX_ANSWERS`] and [`MAX_SESSION_BYTES`] a session forgets the answers of its lowest numbers,
+//! and beyond [`MAX_SESSIONS`] and [`MAX_SESSIONS_BYTES`] the session goes that was used least
+//! recently. The limits are rules of the replicated state: nodes that disagreed about them would
+//! diverge.
 //!
 //! So a client that is silent while 10,000 others open sessions loses its own
 //! ([`SessionAnswer::NoSession`]). If it had proposed the request once only, nothing was done: it
@@ -78,29 +79,29 @@
 //! before, it cannot know. A session that is opened again refuses the requests of before
 //! ([`SessionAnswer::Forgotten`]).
 //!
-//! A request that stays open makes its session keep the answers of all later ones. Once these are too
-//! many, the lowest numbers go, and with them a request that was never applied: it is `Forgotten`,
-//! too, and never will be. So let no request wait while thousands of others pass it.
+//! A request that stays open makes its session keep the answers of all later ones. Once these are
+//! too many, the lowest numbers go, and with them a request that was never applied: it is
+//! `Forgotten`, too, and never will be. So let no request wait while thousands of others pass it.
 //!
 //! # Answers
 //!
 //! Answers are kept as postcard encodes them, and these bytes are replicated state: their lengths
-//! decide which are forgotten, and the digest is of them. So an answer is encoded alike on every node:
-//! it holds no `HashMap`, and a release that encodes it in another way changes what commands do, as
-//! [`NodeState::level`](crate::NodeState::level) is for. Postcard has to read what it wrote. It cannot
-//! if serde's `untagged`, `flatten` or `skip_serializing_if` is on the type: then a request that comes
-//! again is answered wrongly, or `Forgotten`.
+//! decide which are forgotten, and the digest is of them. So an answer is encoded alike on every
+//! node: it holds no `HashMap`, and a release that encodes it in another way changes what commands
+//! do, as [`NodeState::level`](crate::NodeState::level) is for. Postcard has to read what it wrote.
+//! It cannot if serde's `untagged`, `flatten` or `skip_serializing_if` is on the type: then a
+//! request that comes again is answered wrongly, or `Forgotten`.
 //!
 //! # From the first command on
 //!
 //! A state machine is wrapped before its cluster begins. Commands of before are
-//! [`SessionAnswer::Malformed`] to [`Sessions`] and do nothing, and snapshots of before are refused: a
-//! node that read its log again would hold another state than the others.
+//! [`SessionAnswer::Malformed`] to [`Sessions`] and do nothing, and snapshots of before are
+//! refused: a node that read its log again would hold another state than the others.
 //!
 //! # With a table of one's own
 //!
-//! [`SessionTable`] and [`RequestNumbers`] are the bookkeeping alone, of both sides, for a state machine
-//! that encodes its commands, answers and snapshots in its own way. `raft-kv` uses them.
+//! [`SessionTable`] and [`RequestNumbers`] are the bookkeeping alone, of both sides, for a state
+//! machine that encodes its commands, answers and snapshots in its own way. `raft-kv` uses them.
 
 mod client;
 mod command;

@@ -40,8 +40,8 @@ pub trait KeptAnswer: Clone {
     fn digest(sequence: u64, answer: Option<&Self>) -> u128;
 }
 
-/// All sessions, with the answers that they keep. They change only by the log, so every node forgets
-/// the same.
+/// All sessions, with the answers that they keep. They change only by the log, so every node
+/// forgets the same.
 #[derive(Clone, Debug)]
 pub struct SessionTable<A> {
     /// By number.

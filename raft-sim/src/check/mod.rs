@@ -115,14 +115,15 @@ pub fn check(
 }
 
 /// Like [`check`], with the search kept in a folder: one that a limit, `on_progress` or the end of
-/// its process stopped goes on from its last batch, to the same result. The states that wait and the
-/// way to each state are in files there, and not in memory.
+/// its process stopped goes on from its last batch, to the same result. The states that wait and
+/// the way to each state are in files there, and not in memory.
 ///
 /// The same build has to go on with it: that is noticed only by the steps that were taken already.
 ///
 /// # Errors
 ///
-/// As for [`check`]; or the files in the folder cannot be written or read, or are of another search.
+/// As for [`check`]; or the files in the folder cannot be written or read, or are of another
+/// search.
 pub fn check_in(
     folder: &Path,
     model: &Model,

@@ -2,8 +2,8 @@
 //!
 //! A recording holds each event of the core at the time at which the core took it. How long a
 //! command waited before that, when a sync began and when the state machine had applied an entry,
-//! no event says. `raft-driver-thread` writes that beside each recording, into a text of the same name
-//! that ends in `.rafttimes`. Without it the stages are those that the core saw.
+//! no event says. `raft-driver-thread` writes that beside each recording, into a text of the same
+//! name that ends in `.rafttimes`. Without it the stages are those that the core saw.
 //!
 //! The first line is `raft-times 1`. Then comes one fact a line; times are nanoseconds of the
 //! node's clock, and lines that begin with another word are skipped:

@@ -1,5 +1,5 @@
-//! The states of the present level that wait, and those of the next one, a file each. A state is the
-//! number of its words, and the words, each in four bytes.
+//! The states of the present level that wait, and those of the next one, a file each. A state is
+//! the number of its words, and the words, each in four bytes.
 
 use super::super::row::Row;
 use super::append::Append;

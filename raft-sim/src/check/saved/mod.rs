@@ -10,9 +10,9 @@
 //! ```
 //!
 //! All but `position` only grow. Of each, what counts is as long as `position` says; a process that
-//! is killed may have written more. The states that wait and the links are in these files alone: what
-//! a search has in memory is 11 to 21 bytes a state, and the tables. Nothing is synced: after a
-//! power failure a file may be shorter than `position` says, or end in zeros, which is refused.
+//! is killed may have written more. The states that wait and the links are in these files alone:
+//! what a search has in memory is 11 to 21 bytes a state, and the tables. Nothing is synced: after
+//! a power failure a file may be shorter than `position` says, or end in zeros, which is refused.
 
 mod append;
 mod error;
