@@ -56,10 +56,8 @@ impl<M: StateMachine> Node<M> {
         let restored = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
         let clock = Clock::new();
-        let timings = match &options.recorder {
-            Some(_) => Timings::new(clock),
-            None => Timings::default(),
-        };
+        let recorded = options.recorder.as_ref();
+        let timings = recorded.map_or_else(Timings::default, |_| Timings::new(clock));
         let start = |options| Recorder::start(options, &raft, timings.clone());
         let recorder = options.recorder.map(start).transpose()?;
         let (core, tasks) = mailbox(waker.clone());

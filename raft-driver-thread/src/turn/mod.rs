@@ -302,13 +302,15 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             CoreTask::StorageFailed(failed) => self.storage_failed(&failed),
             CoreTask::StateMachineFailed(failed) => self.state_machine_failed(failed),
-            CoreTask::ThreadPanicked { thread } => {
-                tracing::error!(thread, "a thread panicked: the node stops");
-                self.state.stop_reason = Some(StopReason::Defect);
-            }
+            CoreTask::ThreadPanicked { thread } => self.thread_panicked(thread),
             CoreTask::Shutdown => self.shut_down(),
             CoreTask::Kill => self.state.stop_reason = Some(StopReason::Shutdown),
         }
+    }
+
+    fn thread_panicked(&mut self, thread: &'static str) {
+        tracing::error!(thread, "a thread panicked: the node stops");
+        self.state.stop_reason = Some(StopReason::Defect);
     }
 
     /// Adds a command to the batch. A command that is too long for any entry is proposed alone, so

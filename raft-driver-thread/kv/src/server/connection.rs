@@ -290,6 +290,13 @@ impl Connection {
             self.context.stats.rejected(name);
             return self.ready(no_database(database));
         }
+        self.take(Understood { name, request }, &unchanged, length)
+            .await;
+    }
+
+    /// Adds a command to the batch, and answers every other request.
+    async fn take(&mut self, understood: Understood, unchanged: &[Bytes], length: usize) {
+        let Understood { name, request } = understood;
         match request {
             Request::Command(command) => {
                 // A walk goes alone: no entry of the log, and no other read, waits for it.
@@ -312,7 +319,7 @@ impl Connection {
             | Request::Admin(_) => {
                 self.flush().await;
                 let begun = Instant::now();
-                let reply = self.answer(request, &unchanged).await;
+                let reply = self.answer(request, unchanged).await;
                 let stats = &self.context.stats;
                 stats.answered(name, &reply, begun.elapsed());
                 self.ready(reply);
