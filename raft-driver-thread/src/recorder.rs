@@ -24,8 +24,9 @@ pub struct RecorderOptions {
     /// ended; `raft-sim explain` reads it. Files of earlier starts count towards `max_files`; what
     /// is not named as a recording of this node is left alone.
     pub folder: PathBuf,
-    /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint,
-    /// which holds the part of the log that is in memory, and is not counted. Default 64 MiB.
+    /// When a file and the text beside it have this many bytes, a new one begins. Each begins with
+    /// a checkpoint, which holds the part of the log that is in memory, and is not counted. Default
+    /// 64 MiB.
     pub max_file_bytes: u64,
     /// How many files are kept, at least 1; the oldest ones are deleted. Default 8.
     pub max_files: usize,
@@ -57,7 +58,7 @@ pub(crate) struct Recorder {
     files: VecDeque<PathBuf>,
     next: u64,
     file: File,
-    /// The events in the file.
+    /// The bytes of events in the file, and of the text beside it.
     written: u64,
     /// What this turn has recorded.
     buffer: Vec<u8>,
@@ -138,6 +139,7 @@ impl Recorder {
         self.timings.take_into(&mut self.lines);
         if !self.lines.is_empty() {
             self.times.write_all(self.lines.as_bytes())?;
+            self.written += self.lines.len() as u64;
             self.lines.clear();
         }
         Ok(())

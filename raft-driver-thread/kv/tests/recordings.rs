@@ -11,11 +11,13 @@ mod processes;
 use processes::ports::free_ports;
 use processes::{Running, done, refused, set};
 
-/// The files of a folder, and how many bytes they have.
+/// The recordings in a folder, and how many bytes all its files have.
 fn files(folder: &Path) -> (Vec<PathBuf>, u64) {
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap());
     let sized = files.map(|file| (file.path(), file.metadata().unwrap().len()));
     let (mut files, sizes): (Vec<_>, Vec<u64>) = sized.unzip();
+    // Beside each stands a text.
+    files.retain(|file| file.extension().is_some_and(|it| it == "raftrec"));
     files.sort();
     (files, sizes.into_iter().sum())
 }
