@@ -98,13 +98,13 @@ fn bounds(instances: &[Instance]) -> Vec<Vec<i64>> {
         }
     };
     for (to, receiver) in instances.iter().enumerate() {
-        for letter in &receiver.received {
-            let senders = by_node.get(&letter.peer).map_or(&[][..], Vec::as_slice);
+        for message in &receiver.received {
+            let senders = by_node.get(&message.peer).map_or(&[][..], Vec::as_slice);
             let sent = senders.iter().filter_map(|from| {
                 let sender = instances.get(*from)?;
                 let first = sender
                     .sent_as
-                    .get(&(receiver.node, letter.digest))?
+                    .get(&(receiver.node, message.digest))?
                     .first()?;
                 Some((*from, sender.sent.get(*first)?.at))
             });
@@ -112,7 +112,7 @@ fn bounds(instances: &[Instance]) -> Vec<Vec<i64>> {
             let mut sent = sent;
             if let (Some((from, at)), None) = (sent.next(), sent.next()) {
                 // The first of equal messages: the bound holds whichever of them arrived.
-                raise(from, to, local(at).saturating_sub(local(letter.at)));
+                raise(from, to, local(at).saturating_sub(local(message.at)));
             }
         }
     }

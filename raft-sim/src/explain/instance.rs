@@ -23,8 +23,8 @@ pub(super) struct Instance {
     /// The time of its first event and of its last.
     pub(super) first: Time,
     pub(super) last: Time,
-    pub(super) sent: Vec<Letter>,
-    pub(super) received: Vec<Letter>,
+    pub(super) sent: Vec<SeenMessage>,
+    pub(super) received: Vec<SeenMessage>,
     /// Positions in `sent`, by addressee and digest.
     pub(super) sent_as: FxHashMap<(NodeId, u64), Vec<usize>>,
     pub(super) proposals: Vec<Proposed>,
@@ -78,7 +78,7 @@ pub(super) enum Begin {
 
 /// A message, as its sender or its receiver saw it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Letter {
+pub(super) struct SeenMessage {
     pub(super) at: Time,
     /// The other node.
     pub(super) peer: NodeId,
@@ -269,7 +269,7 @@ impl Instance {
     pub(super) fn sent_at(&self, to: NodeId, digest: u64, limit: Time) -> Option<Time> {
         let times = self.sent_as.get(&(to, digest))?;
         let times = times.iter().filter_map(|at| self.sent.get(*at));
-        let times: Vec<Time> = times.map(|letter| letter.at).collect();
+        let times: Vec<Time> = times.map(|message| message.at).collect();
         let before = times.iter().rev().find(|at| **at <= limit);
         before.or_else(|| times.first()).copied()
     }

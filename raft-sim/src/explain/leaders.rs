@@ -276,7 +276,7 @@ fn still_led(
     let Some((_, heard)) = begun.heard_leader.filter(|(it, _)| *it == name) else {
         return format!("{name} still led, and {node} had not heard it");
     };
-    // The letter that was heard last left before it arrived: one that left later was not heard.
+    // The message that was heard last left before it arrived: one that left later was not heard.
     let silent = begun.at.0.saturating_sub(heard.0);
     let since = campaign.saturating_sub(i64::try_from(silent).unwrap_or(i64::MAX));
     let meanwhile = |at: Time| {
@@ -289,14 +289,13 @@ fn still_led(
             MessageKind::AppendEntries | MessageKind::InstallSnapshot
         )
     };
-    let sent = other
-        .sent
-        .iter()
-        .filter(|letter| letter.peer == node && is_of_leader(letter.kind) && meanwhile(letter.at));
+    let sent = other.sent.iter().filter(|message| {
+        message.peer == node && is_of_leader(message.kind) && meanwhile(message.at)
+    });
     match sent.count() {
         0 => {
             let steps = other.received.iter().chain(&other.sent);
-            if steps.filter(|letter| meanwhile(letter.at)).count() == 0 {
+            if steps.filter(|message| meanwhile(message.at)).count() == 0 {
                 format!("{name} sent and received nothing meanwhile: it stood still")
             } else {
                 format!("{name} sent it nothing meanwhile")

@@ -235,15 +235,18 @@ fn not_received(cluster: &Cluster, way: &Way, node: NodeId) -> String {
     let Some(leader) = cluster.instances.get(way.leader) else {
         return String::new();
     };
-    let letters = leader.received.iter().filter(|letter| letter.peer == node);
-    let heard = letters
-        .take_while(|letter| letter.at <= way.committed)
+    let messages = leader
+        .received
+        .iter()
+        .filter(|message| message.peer == node);
+    let heard = messages
+        .take_while(|message| message.at <= way.committed)
         .last();
     let committed = cluster.clocks.common(way.leader, way.committed);
     let state = match heard {
         None => format!("{node} was not heard"),
-        Some(letter) if letter.at < way.proposed => {
-            let silent = span(way.committed.0.saturating_sub(letter.at.0));
+        Some(message) if message.at < way.proposed => {
+            let silent = span(way.committed.0.saturating_sub(message.at.0));
             format!("{node} was not heard: it had been silent for {silent}")
         }
         Some(_) => format!("{node} was heard, and had not received it"),

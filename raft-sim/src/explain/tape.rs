@@ -1,7 +1,8 @@
 //! Replays the recordings of one node, and notes what its instances did.
 
 use super::instance::{
-    Answer, Begin, Commit, Completed, HandedOut, Instance, Letter, Proposed, Trigger, Turn, Written,
+    Answer, Begin, Commit, Completed, HandedOut, Instance, Proposed, SeenMessage, Trigger, Turn,
+    Written,
 };
 use super::spans::{Span, Spans};
 use super::{ExplainError, Question, RecordedFile, digest};
@@ -199,7 +200,7 @@ fn is_from_leader(input: &Input) -> bool {
 fn note_input(instance: &mut Instance, at: Time, event: &Event) -> Option<(NodeId, u64)> {
     if let Input::Receive { from, message, .. } = &event.input {
         let digest = digest(message);
-        instance.received.push(Letter {
+        instance.received.push(SeenMessage {
             at,
             peer: *from,
             kind: message.kind(),
@@ -306,7 +307,7 @@ fn note_sent(instance: &mut Instance, at: Time, to: NodeId, message: &Message) {
         .entry((to, digest))
         .or_default()
         .push(position);
-    instance.sent.push(Letter {
+    instance.sent.push(SeenMessage {
         at,
         peer: to,
         kind: message.kind(),
